@@ -1,0 +1,41 @@
+# make demo   the whole path on embedded data       make test   linters, types, tests
+# make bench  what is claimed, measured again       make lint   linters and types only
+# Each sets up .venv first, if need be.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DATA ?= ../shared/data/cifar-10
+
+.PHONY: demo test lint format bench clean
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: $(VENV)/.installed
+	rm -rf demo
+	$(BIN)/podium demo --out demo
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(VENV)/.installed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.installed
+	$(BIN)/python bench/opening.py $(DATA) --name 50000
+	$(BIN)/python bench/augmentation.py
+	$(BIN)/python bench/throughput.py
+	$(BIN)/python bench/sprint_accuracy.py $(DATA)
+	$(BIN)/python bench/seed_losses.py $(DATA)
+
+clean:
+	rm -rf $(VENV) demo build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,63 @@
+"""What every benchmark shares: how figures are summed up, and the file that they are kept in."""
+
+import json
+import os
+import platform
+import statistics
+import tomllib
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from podium import runtime
+
+__all__ = ["summary", "write_result"]
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def summary(values: Sequence[float], digits: int = 0) -> dict[str, float]:
+    """Median, smallest and largest of the repetitions, and how many there were."""
+    figures = {"median": statistics.median(values), "min": min(values), "max": max(values)}
+    return {name: round(value, digits) if digits else round(value) for name, value in figures.items()} | {
+        "n": len(values)
+    }
+
+
+def write_result(name: str, command: str, figures: dict[str, Any]) -> Path:
+    """Writes bench/results/<name>.json: the figures, and what they were measured with.
+
+    Args:
+        name: of the file, without the ending.
+        command: that makes the same measurement again.
+        figures: plain JSON values.
+    """
+    result = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "command": command,
+        "machine": {
+            "processor": runtime.processor_name(),
+            "num_cores": os.cpu_count(),
+            "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        },
+        "versions": _versions(),
+        "figures": figures,
+    }
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    path.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return path
+
+
+def _versions() -> dict[str, str]:
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return {
+        "python": platform.python_version(),
+        "podium": project["version"],
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+    }

@@ -1,0 +1,9 @@
+"""Room 2: batch → batch, uint8, batched on the device, one random draw an image."""
+
+from podium.augment.colour import adjust_brightness, turn_hue
+from podium.augment.crop import resize, resized_crop
+from podium.augment.flip import flip
+from podium.augment.pipeline import Pipeline
+from podium.augment.translate import translate
+
+__all__ = ["Pipeline", "adjust_brightness", "flip", "resize", "resized_crop", "translate", "turn_hue"]

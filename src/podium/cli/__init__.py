@@ -1,0 +1,36 @@
+"""The command line: one file a verb; a verb imports what is heavy when it runs, so that help comes at once."""
+
+import sys
+
+import typer
+
+from podium.cli import data, demo, evaluate, listings, predict, submit, train
+from podium.errors import PodiumError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="From a Kaggle image competition's raw files to a leaderboard submission.",
+    epilog="`podium VERB --help` says more. DATA is a competition's folder, archives as they are, or the word digits.",
+)
+app.command()(demo.demo)
+app.command()(data.data)
+app.command()(train.train)
+app.command()(evaluate.evaluate)
+app.command()(submit.submit)
+app.command()(predict.predict)
+app.command()(listings.recipes)
+app.command()(listings.models)
+app.command()(listings.runs)
+
+
+def main() -> None:
+    """Runs the command; what the user can mend is said in a line or two on stderr, with exit status 2."""
+    try:
+        app()
+    except PodiumError as error:
+        print(f"podium: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(2)

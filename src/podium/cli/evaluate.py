@@ -1,0 +1,67 @@
+"""podium evaluate."""
+
+from typing import TYPE_CHECKING
+
+from podium.cli.options import Json, OptionalData, RunFolder, Threads
+
+if TYPE_CHECKING:
+    from podium.evaluation import Evaluation
+
+
+def evaluate(run: RunFolder, data: OptionalData = None, threads: Threads = None, json: Json = False) -> None:
+    """Accuracy with its interval, per class, and the confusion matrix: on the run's hold-out, or on other data."""
+    from podium import api, runtime
+    from podium.cli.display import bars, print_json
+
+    known = api.Run.open(run)
+    with bars() as bar:
+        dataset = api.open_for(known, data, progress=bar)
+        ready = runtime.prepare(known.recipe.precision, num_threads=threads)
+        evaluation = api.evaluate(
+            known, dataset, runtime=ready, on_batch=lambda done, total: bar("Evaluating", done, total)
+        )
+    if json:
+        print_json({"run": str(run), **evaluation.to_dict()})
+    else:
+        show(evaluation)
+
+
+def show(evaluation: "Evaluation") -> None:
+    """Prints the figures as tables."""
+    from rich.table import Table
+
+    from podium.cli.display import out
+
+    low, high = evaluation.interval
+    out.print(
+        f"Accuracy {evaluation.accuracy:.2%}, 95 % interval {low:.2%} to {high:.2%}: {evaluation.what}, "
+        f"n = {evaluation.num_images:,}, test-time augmentation: {evaluation.tta}",
+        soft_wrap=True,
+    )
+    out.print(
+        f"Cross-entropy {evaluation.cross_entropy:.4f}, expected calibration error {evaluation.calibration_error:.4f}\n"
+    )
+    table = Table(box=None, pad_edge=False)
+    for heading in ("class", "images", "found", "95 % interval", "guesses right"):
+        table.add_column(heading, justify="left" if heading == "class" else "right")
+    for result in evaluation.per_class:
+        low, high = result.recall_interval
+        table.add_row(
+            result.name,
+            f"{result.num_images:,}",
+            f"{result.recall:.1%}",
+            f"{low:.1%} – {high:.1%}",
+            f"{result.precision:.1%}",
+        )
+    out.print(table)
+    if len(evaluation.confusion) <= 20:
+        names = [result.name for result in evaluation.per_class]
+        confusion = Table(
+            box=None, pad_edge=False, title="\nrows: the right class; columns: the guess", title_justify="left"
+        )
+        confusion.add_column("")
+        for name in names:
+            confusion.add_column(name[:5], justify="right")
+        for name, row in zip(names, evaluation.confusion, strict=True):
+            confusion.add_row(name, *(str(count) if count else "·" for count in row))
+        out.print(confusion)

@@ -1,0 +1,41 @@
+"""podium submit."""
+
+import hashlib
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from podium.cli.options import Json, Threads
+
+
+def submit(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="One run, or several that make an ensemble.")],
+    data: Annotated[
+        str | None, typer.Option(metavar="DATA", help="Whose test images. [default: what the first run was trained on]")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The CSV to write.")] = Path(
+        "submission.csv"
+    ),
+    threads: Threads = None,
+    json: Json = False,
+) -> None:
+    """Write a submission for the test images; several runs average their probabilities."""
+    from podium import api, runtime
+    from podium.cli.display import bars, out as console, print_json
+    from podium.delivery import class_counts
+
+    opened = [api.Run.open(run) for run in runs]
+    with bars() as bar:
+        dataset = api.open_for(opened[0], data, progress=bar)
+        ready = runtime.prepare(opened[0].recipe.precision, num_threads=threads)
+        predictions = api.submit(
+            opened, dataset, out, runtime=ready, on_batch=lambda done, total: bar("Predicting", done, total)
+        )
+    digest = hashlib.sha256(out.read_bytes()).hexdigest()
+    counts = class_counts(predictions)
+    if json:
+        print_json({"submission": str(out), "num_rows": len(predictions), "sha256": digest, "class_counts": counts})
+        return
+    console.print(f"{out}: {len(predictions):,} rows, sha256 {digest}", soft_wrap=True)
+    console.print(", ".join(f"{name} {count:,}" for name, count in counts.items()), soft_wrap=True)

@@ -1,0 +1,142 @@
+"""podium train."""
+
+import shlex
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from podium.cli.options import ImageSize, Json, Threads
+from podium.errors import RunError
+
+if TYPE_CHECKING:
+    from podium.run import Run
+
+
+def train(
+    data: Annotated[
+        str | None,
+        typer.Argument(metavar="DATA", help="A competition's folder or zip file, or the word digits."),
+    ] = None,
+    recipe: Annotated[
+        str | None, typer.Option(metavar="NAME|FILE", help="A shipped recipe or a TOML file. [default: sprint]")
+    ] = None,
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the recipe; repeatable.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Decides weights, order and augmentation. [default: 0]")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The run's folder. [default: runs/<time>-<recipe>]")
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Go on with a run that was stopped or killed.")
+    ] = None,
+    image_size: ImageSize = None,
+    threads: Threads = None,
+    json: Json = False,
+) -> None:
+    """Train a network and measure it on a hold-out.
+
+    Ctrl-C stops after the step under way, with a checkpoint from which --resume goes on.
+    """
+    given = {"--recipe": recipe, "--set": setting, "--seed": seed, "--out": out, "--image-size": image_size}
+    if resume is not None and (clash := [name for name, value in given.items() if value is not None]):
+        raise RunError(f"{' and '.join(clash)} can't go with --resume: the run keeps what it began with.")
+    if resume is None and data is None:
+        raise RunError("Train on what? Give DATA: a competition's folder, or the word digits.")
+
+    from podium import api, runtime
+    from podium.cli.display import TrainingDisplay, bars, out as console
+    from podium.recipe import default_recipe_name, load_recipe
+
+    display, stop = TrainingDisplay(), _StopSignal()
+    chosen = (
+        load_recipe(recipe, setting or ()) if recipe is not None else None
+    )  # wrong keys are said before data are read
+
+    def begin(run: "Run") -> None:
+        manifest = run.manifest
+        split, hardware = manifest["split"], manifest["hardware"]
+        if not json:
+            console.print(
+                f"{run.recipe.name} on {manifest['data']['name']}: {split['num_train']:,} images to train on, "
+                f"{split['num_hold_out']:,} held out; {hardware['device']}, {hardware['precision']}\n→ {run.path}",
+                soft_wrap=True,
+            )
+
+    try:
+        with bars() as bar:
+            if resume is not None:
+                known = api.Run.open(resume)
+                dataset = api.open_for(known, data, progress=bar)
+                ready = runtime.prepare(known.recipe.precision, num_threads=threads)
+            else:
+                dataset = api.open(str(data), image_size=image_size, progress=bar)
+                chosen = chosen or load_recipe(default_recipe_name(len(dataset.train)), setting or ())
+                ready = runtime.prepare(chosen.precision, num_threads=threads)
+                dataset.train  # noqa: B018  # read now, under the bar
+        if resume is not None:
+            run = api.resume(known, dataset, runtime=ready, on_begin=begin, on_progress=display, should_stop=stop)
+        else:
+            run = api.train(
+                dataset,
+                chosen,
+                seed=seed or 0,
+                out=out,
+                runtime=ready,
+                command=shlex.join(["podium", *sys.argv[1:]]),
+                on_begin=begin,
+                on_progress=display,
+                should_stop=stop,
+            )
+    finally:
+        display.stop()
+        stop.restore()
+    if stop():
+        console.print(f"Stopped. Go on with: podium train --resume {shlex.quote(str(run.path))}", soft_wrap=True)
+        raise typer.Exit(130)
+    _say_end(run, json=json)
+
+
+def _say_end(run: "Run", *, json: bool) -> None:
+    from podium.cli.display import duration, out, print_json
+
+    manifest = run.manifest
+    if json:
+        print_json({"run": str(run.path), **manifest})
+        return
+    out.print(f"Trained in {duration(manifest['train_seconds'])}.")
+    if "hold_out" in manifest:
+        figures = manifest["hold_out"]
+        low, high = figures["interval"]
+        out.print(
+            f"Hold-out accuracy {figures['accuracy']:.2%}, 95 % interval {low:.2%} to {high:.2%} "
+            f"(n = {figures['num_images']:,}, test-time augmentation: {figures['tta']}).",
+            soft_wrap=True,
+        )
+    else:
+        out.print("No hold-out, so no accuracy.")
+    path = shlex.quote(str(run.path))
+    out.print(f"Next: podium submit {path} --data {shlex.quote(manifest['data']['path'])}", soft_wrap=True)
+
+
+class _StopSignal:
+    """Ctrl-C asks for a stop after the step; a second one stops at once."""
+
+    def __init__(self) -> None:
+        self._asked = False
+        self._before = signal.signal(signal.SIGINT, self._ask)
+
+    def __call__(self) -> bool:
+        return self._asked
+
+    def restore(self) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        self._asked = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        sys.stderr.write("\nStopping after this step; Ctrl-C again stops at once.\n")

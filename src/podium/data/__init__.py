@@ -1,0 +1,20 @@
+"""Room 1: raw files → Images. Imports no torch."""
+
+from podium.data.images import Dataset, Images, SampleSubmission
+from podium.data.sources import open_dataset as open  # noqa: A004
+from podium.data.split import folds, hold_out
+from podium.data.store import Progress
+from podium.data.summary import DataSummary, contact_sheet, summarize
+
+__all__ = [
+    "DataSummary",
+    "Dataset",
+    "Images",
+    "Progress",
+    "SampleSubmission",
+    "contact_sheet",
+    "folds",
+    "hold_out",
+    "open",
+    "summarize",
+]

@@ -1,0 +1,70 @@
+"""An image file's bytes → RGB pixels."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from podium.errors import ImageError
+
+__all__ = ["decode"]
+
+# Not everything that Pillow opens: its EPS reader runs Ghostscript, and data come from strangers.
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "DIB")
+MAX_PIXELS = 1 << 26  # 64 megapixels; a PNG of a few kilobytes can declare a billion
+
+
+def decode(data: bytes, where: str, image_size: int | None = None) -> npt.NDArray[np.uint8]:
+    """Decodes one image.
+
+    Grey, palette, CMYK and the like become RGB as Pillow's `convert` does it; transparency is dropped, so the colours
+    under it show. 16 bits a channel keep their upper 8. The EXIF orientation is applied. Of an animation, the first
+    frame is taken.
+
+    Args:
+        data: the file's bytes.
+        where: archive and member, for messages.
+        image_size: if given, the image is resized to this many pixels a side, bilinear over the source's whole area
+            (antialiased), without keeping its proportions.
+
+    Returns:
+        uint8 (H, W, 3), RGB; read-only.
+
+    Raises:
+        ImageError: it is no image, is damaged, has too many pixels, or has 32-bit samples.
+    """
+    if not data:
+        raise ImageError(f"{where}: is empty, so no image. Take it out or replace it.")
+    try:
+        image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
+        if image.width * image.height > MAX_PIXELS:
+            raise ImageError(f"{where}: {image.width}x{image.height} pixels; more than {MAX_PIXELS:,} are refused.")
+        image.load()
+        if "exif" in image.info or image.format == "TIFF":
+            image = ImageOps.exif_transpose(image)
+        if image.mode != "RGB":
+            image = _to_rgb(image, where)
+        if image_size is not None and image.size != (image_size, image_size):
+            image = image.resize((image_size, image_size), Image.Resampling.BILINEAR)
+        return np.frombuffer(image.tobytes(), np.uint8).reshape(image.height, image.width, 3)
+    except ImageError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"{where}: has far too many pixels; more than {MAX_PIXELS:,} are refused.") from error
+    except UnidentifiedImageError as error:
+        raise ImageError(f"{where}: is no image that can be read ({', '.join(FORMATS)} can).") from error
+    except Exception as error:  # Pillow's readers raise nearly everything on damaged data
+        raise ImageError(f"{where}: is a damaged image ({error}). Replace it or take it out.") from error
+
+
+def _to_rgb(image: Image.Image, where: str) -> Image.Image:
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
+        # convert() would clip at 255. The upper byte is what Pillow itself keeps of 16-bit colour.
+        samples = np.asarray(image).astype(np.int32)
+        image = Image.fromarray((samples >> 8).clip(0, 255).astype(np.uint8), "L")
+    elif image.mode in ("I", "F"):
+        raise ImageError(f"{where}: has 32-bit samples, whose range isn't known. Convert it to 8 or 16 bits.")
+    return image.convert("RGB")

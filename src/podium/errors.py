@@ -1,0 +1,56 @@
+"""What can go wrong, as one tree.
+
+    PodiumError                  everything that the user can mend; the command line prints it and exits with 2
+    ├── DataError                the files handed in: missing, damaged, or not saying what they should
+    │   ├── ArchiveError         an archive that can't be read, or a member that must not be
+    │   ├── ImageError           a member or file that is no usable image
+    │   └── TableError           a CSV: its header, a row, an id or a label
+    ├── RecipeError              a recipe's key or value
+    ├── RunError                 a run folder: missing, damaged, or of another kind of data
+    └── StorageError             the disk: full, not writable, gone
+
+Each message is one or two lines: what is wrong, where (file, member, row), and what to do about it.
+"""
+
+__all__ = [
+    "ArchiveError",
+    "DataError",
+    "ImageError",
+    "PodiumError",
+    "RecipeError",
+    "RunError",
+    "StorageError",
+    "TableError",
+]
+
+
+class PodiumError(Exception):
+    """Something that the user can mend. Base of all errors that podium raises on purpose."""
+
+
+class DataError(PodiumError):
+    """The data handed in is missing, damaged or inconsistent."""
+
+
+class ArchiveError(DataError):
+    """An archive can't be read, or holds a member that must not be read."""
+
+
+class ImageError(DataError):
+    """A member or file is no image, or not of the size that it must have."""
+
+
+class TableError(DataError):
+    """A CSV file's header, rows, ids or labels are wrong."""
+
+
+class RecipeError(PodiumError):
+    """A recipe has an unknown key or an impossible value."""
+
+
+class RunError(PodiumError):
+    """A run folder is missing, damaged, unfinished, or doesn't fit the data."""
+
+
+class StorageError(PodiumError):
+    """The disk is full, not writable, or went away."""

@@ -1,0 +1,45 @@
+"""Writing files so that a crash, a full disk or a second process never leaves half of one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from podium.errors import StorageError
+
+__all__ = ["storage_errors", "write_atomically"]
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turns the OSErrors of writing `path` into StorageErrors that say what to do."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StorageError(
+            f"{path} can't be written: {reason}.\nMake room there, or choose another folder that you may write to."
+        ) from error
+
+
+def write_atomically(path: Path, content: bytes | str) -> None:
+    """Writes `content` beside `path`, makes it durable, then renames it to `path`.
+
+    Raises:
+        StorageError: the disk is full or not writable; `path` is as it was, and nothing is left beside it.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with storage_errors(path):
+        try:
+            with beside.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(path)
+        except BaseException:
+            with suppress(OSError):
+                beside.unlink()
+            raise

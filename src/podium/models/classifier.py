@@ -1,0 +1,105 @@
+"""Classifier: a network together with all that turns pixels into its input and its output into names.
+
+Every verb that uses a trained model goes through this one object, and its file holds both halves: the weights as
+safetensors, the preprocessing as JSON in that file's metadata.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from podium.errors import RunError
+from podium.files import write_atomically
+from podium.models import registry
+
+__all__ = ["Classifier", "Preprocessing"]
+
+_FORMAT = "podium-classifier-1"
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What a network was trained on, and so must be given.
+
+    Attributes:
+        classes: the K names, in the order of the logits.
+        image_size: height and width in pixels.
+        mean: per channel of RGB, of pixels scaled to [0, 1]; subtracted.
+        std: per channel of RGB, of pixels scaled to [0, 1]; divided by.
+    """
+
+    classes: tuple[str, ...]
+    image_size: tuple[int, int]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    def normalize(self, pixels: Tensor) -> Tensor:
+        """uint8 (N, 3, H, W) in RGB → float32 of the same shape and memory format."""
+        scale = torch.tensor([1 / (255 * std) for std in self.std], device=pixels.device)
+        shift = torch.tensor([-mean / std for mean, std in zip(self.mean, self.std, strict=True)], device=pixels.device)
+        return pixels.float().mul_(scale.view(1, 3, 1, 1)).add_(shift.view(1, 3, 1, 1))
+
+
+class Classifier(nn.Module):
+    """uint8 images in, logits out.
+
+    Args:
+        model_name: as registered.
+        network: float (N, 3, H, W) → logits (N, K).
+        preprocessing: what stands before the network.
+    """
+
+    def __init__(self, model_name: str, network: nn.Module, preprocessing: Preprocessing) -> None:
+        super().__init__()
+        self.model_name = model_name
+        self.network = network
+        self.preprocessing = preprocessing
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """uint8 (N, 3, H, W) → float32 logits (N, K)."""
+        logits: Tensor = self.network(self.preprocessing.normalize(pixels))
+        return logits.float()
+
+    def save(self, path: Path) -> None:
+        """Writes weights and preprocessing to one safetensors file, whole or not at all.
+
+        Raises:
+            StorageError: the disk is full or not writable.
+        """
+        state = {name: tensor.detach().cpu().contiguous() for name, tensor in self.network.state_dict().items()}
+        header = {"format": _FORMAT, "model": self.model_name, "preprocessing": json.dumps(asdict(self.preprocessing))}
+        write_atomically(path, safetensors.torch.save(state, metadata=header))
+
+    @staticmethod
+    def load(path: Path, device: torch.device | None = None) -> Classifier:
+        """Reads what `save` wrote; the network is in evaluation mode and channels_last.
+
+        Raises:
+            RunError: the file is missing, damaged, or not a classifier of this version.
+        """
+        if not path.is_file():
+            raise RunError(
+                f"{path} is missing: the run was not finished, or isn't one. `podium train --resume` goes on."
+            )
+        try:
+            with safetensors.safe_open(path, framework="pt") as file:  # type: ignore[no-untyped-call]
+                header = file.metadata() or {}
+                if header.get("format") != _FORMAT:
+                    raise RunError(f"{path} holds no podium classifier. It takes the model.safetensors of a run.")
+                state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
+            values = json.loads(header["preprocessing"])
+            preprocessing = Preprocessing(**{key: tuple(value) for key, value in values.items()})
+            network = registry.create(header["model"], len(preprocessing.classes), preprocessing.image_size)
+            network.load_state_dict(state)
+        except (safetensors.SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise RunError(f"{path} is damaged: {reason}.\nTrain again, or copy the run anew.") from error
+        network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return Classifier(header["model"], network, preprocessing).eval()

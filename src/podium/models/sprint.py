@@ -1,0 +1,102 @@
+"""sprint: a small net that learns fast.
+
+Source: arXiv 2404.00498 (sections 3.1 to 3.3: frozen whitening, identity initialisation, scaled head) in the form that
+its authors train with Muon. We deviate in pooling globally at the end, so that any input size of 9 pixels and more will do.
+
+Shapes: N images, K classes, side S of the input.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from podium.models.registry import register
+
+__all__ = ["Sprint"]
+
+
+class Sprint(nn.Module):
+    """Whitening 2×2 convolution, three groups of two 3×3 convolutions, global max pool, linear head.
+
+    Args:
+        num_classes: K.
+        widths: channels of the three groups.
+    """
+
+    def __init__(self, num_classes: int, widths: tuple[int, int, int] = (64, 256, 256)) -> None:
+        super().__init__()
+        self.whiten = Whiten()
+        self.groups = nn.Sequential(
+            Group(self.whiten.out_channels, widths[0]),
+            Group(widths[0], widths[1]),
+            Group(widths[1], widths[2]),
+        )
+        self.head = nn.Linear(widths[2], num_classes, bias=False)
+        with torch.no_grad():
+            self.head.weight /= self.head.weight.std()
+
+    def forward(self, x: Tensor) -> Tensor:  # (N, 3, S, S)
+        x = F.gelu(self.whiten(x))  # (N, 24, S-1, S-1)
+        x = self.groups(x)  # (N, 256, (S-1)//8, (S-1)//8)
+        x = x.amax((2, 3))  # (N, 256)
+        return torch.as_tensor(self.head(x) / x.shape[1])  # (N, K)
+
+    def prepare(self, images: Tensor) -> None:
+        """Sets the whitening filters from normalised training images, float (M, 3, H, W); a few thousand are enough."""
+        self.whiten.fit(images)
+
+
+class Whiten(nn.Conv2d):
+    """A 2×2 convolution whose frozen filters are the patches' principal components, scaled to unit variance, and their
+    negatives; only its bias is trained. arXiv 2404.00498 section 3.1."""
+
+    def __init__(self) -> None:
+        super().__init__(3, 24, kernel_size=2)
+        self.weight.requires_grad_(False)
+
+    @torch.no_grad()
+    def fit(self, images: Tensor, eps: float = 5e-4) -> None:
+        patches = F.unfold(images.float(), self.kernel_size)  # type: ignore[arg-type]  # (M, 12, L)
+        patches = patches.transpose(1, 2).reshape(-1, patches.shape[1])  # (M L, 12)
+        covariance = patches.T @ patches / len(patches)
+        variances, components = torch.linalg.eigh(covariance)
+        filters = components.T / (variances[:, None] + eps).sqrt()
+        self.weight.copy_(torch.cat([filters, -filters]).view_as(self.weight))
+
+
+class Group(nn.Module):
+    """Convolution, 2×2 max pool, BN, GELU; convolution, BN, GELU."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.conv1 = _identity_conv(in_channels, out_channels)
+        self.norm1 = _norm(out_channels)
+        self.conv2 = _identity_conv(out_channels, out_channels)
+        self.norm2 = _norm(out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:  # (N, C, S, S)
+        x = F.max_pool2d(self.conv1(x), 2)
+        x = F.gelu(self.norm1(x))
+        return F.gelu(self.norm2(self.conv2(x)))
+
+
+def _identity_conv(in_channels: int, out_channels: int) -> nn.Conv2d:
+    """The first `in_channels` filters pass their input through, the others are drawn as usual (section 3.2)."""
+    conv = nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1, bias=False)
+    nn.init.dirac_(conv.weight[:in_channels].data)
+    return conv
+
+
+def _norm(num_channels: int) -> nn.BatchNorm2d:
+    """BN with a bias but no scale, and statistics that follow within a few steps."""
+    norm = nn.BatchNorm2d(num_channels, eps=1e-12, momentum=0.4)
+    norm.weight.requires_grad_(False)
+    return norm
+
+
+@register("sprint", num_parameters=1_972_792, min_size=9, source="arXiv 2404.00498, Muon form")
+def sprint(num_classes: int) -> nn.Module:
+    """The net of the recipe `sprint`."""
+    return Sprint(num_classes)

@@ -1,0 +1,280 @@
+"""The one training loop.
+
+    order → batch → augment → forward, backward → schedule, step → log → evaluate → checkpoint
+
+Every random draw comes from a stream named by (seed, purpose, epoch or step), so a training that was killed and resumed
+ends with the same bits as one that ran through, on the same machine with the same number of threads.
+
+Shapes: N images a batch, K classes.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from statistics import median
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from podium import models
+from podium.augment import Pipeline
+from podium.data import Images
+from podium.errors import RecipeError
+from podium.models import Classifier, Preprocessing
+from podium.recipe import Recipe
+from podium.run import Run
+from podium.runtime import Runtime, isolated_seed, random_stream
+from podium.training import checkpoint
+from podium.training.checkpoint import State
+from podium.training.optimizers import Optimizers
+
+__all__ = ["Progress", "fit"]
+
+_NUM_PREPARE_IMAGES = 5000  # for whitening filters: 4.8 million patches
+_EVALUATION_BATCH = 1000
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a training is. Sent after each step.
+
+    Attributes:
+        step, num_steps: done and in all.
+        epoch: from 1, of the step just done.
+        ends_epoch: whether that was its last step.
+        num_epochs: in all; may be a fraction.
+        loss, accuracy: means over this epoch's images so far, as they were trained on.
+        hold_out_accuracy: without test-time augmentation, where the step ended with a look at it.
+        images_per_second: median of the last steps, without evaluation.
+        seconds_left: of training, at that speed.
+    """
+
+    step: int
+    num_steps: int
+    epoch: int
+    ends_epoch: bool
+    num_epochs: float
+    loss: float
+    accuracy: float
+    hold_out_accuracy: float | None
+    images_per_second: float
+    seconds_left: float
+
+
+def fit(
+    run: Run,
+    images: Images,
+    hold_out: Images | None,
+    runtime: Runtime,
+    *,
+    on_progress: Callable[[Progress], None] | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+    checkpoint_seconds: float = 60.0,
+) -> bool:
+    """Trains as `run.recipe` says, from the run's checkpoint if there is one, and writes the run's model.
+
+    Args:
+        run: its recipe and its manifest's seed decide everything.
+        images: to train on.
+        hold_out: to look at now and then, for the curve only.
+        runtime: device and precision.
+        on_progress: called after each step.
+        should_stop: asked after each step; True writes a checkpoint and ends this sitting.
+        checkpoint_seconds: at most so long between two checkpoints; one is also written at the end of each epoch.
+
+    Returns:
+        Whether the training came to its end.
+
+    Raises:
+        RecipeError: the recipe doesn't fit the data or the model.
+        RunError: the checkpoint is damaged.
+        StorageError: the disk is full or not writable; the last checkpoint stays.
+    """
+    recipe, seed, device = run.recipe, int(run.manifest["seed"]), runtime.device
+
+    # ---- data: uint8, resident on the device
+    assert images.labels is not None
+    pixels = torch.from_numpy(np.array(images.pixels)).to(device)  # (num_images, H, W, 3)
+    labels = torch.from_numpy(images.labels).to(device)
+    augment = Pipeline(
+        image_size=images.size,
+        resize=recipe.resize,
+        brightness=recipe.brightness,
+        hue=recipe.hue,
+        crop_area_min=recipe.crop_area_min,
+        flip=recipe.flip,
+        translate=recipe.translate,
+        num_images=len(images),
+        seed=seed,
+    )
+
+    # ---- network
+    steps_per_epoch = _steps_per_epoch(recipe, len(images))
+    num_steps = math.ceil(recipe.epochs * steps_per_epoch)
+    classifier = _new_classifier(recipe, seed, images).to(device)
+    if recipe.channels_last:
+        classifier = classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = classifier.network
+    optimizers = Optimizers(network, recipe, steps_per_epoch, num_steps, runtime.compute_dtype)
+
+    # ---- go on from where a former sitting came to
+    state = State()
+    if run.checkpoint_path.exists():
+        state = checkpoint.load(run.checkpoint_path, network, optimizers, classifier.preprocessing)
+    run.rewind_metrics(state.step)
+    optimizers.freeze(state.step)
+    totals = torch.tensor([state.loss_sum, state.num_hits], dtype=torch.float64, device=device)
+    first_step = state.step
+    durations: deque[float] = deque(maxlen=50)  # seconds of the last steps
+    log_every = max(1, steps_per_epoch // 20)
+    saved_at = time.monotonic()
+
+    while state.step < num_steps:
+        step_began = time.monotonic()
+        epoch, place = divmod(state.step, steps_per_epoch)
+
+        # ---- order: a permutation an epoch
+        if place == 0 or state.step == first_step:
+            order = torch.randperm(len(images), generator=random_stream(seed, "order", epoch)).to(device)
+        if place == 0:
+            totals.zero_()
+            state = replace(state, num_seen=0)
+
+        # ---- batch
+        indices = order[place * recipe.batch_size : (place + 1) * recipe.batch_size]
+        batch = pixels[indices].permute(0, 3, 1, 2)  # (N, 3, H, W), channels_last
+        batch = augment(batch, indices, epoch, random_stream(seed, "augment", state.step))
+        targets = labels[indices]  # (N,)
+
+        # ---- forward, backward
+        network.train()
+        with runtime.autocast(), isolated_seed(seed, "network", state.step):
+            logits = classifier(batch)  # (N, K)
+        loss_sum = F.cross_entropy(logits, targets, label_smoothing=recipe.label_smoothing, reduction="sum")
+        (loss_sum * _loss_scale(recipe, len(indices))).backward()
+
+        # ---- schedule, step
+        optimizers.step(state.step)
+
+        # ---- log
+        totals += torch.stack([loss_sum.detach(), (logits.argmax(1) == targets).sum()])
+        total_loss, total_hits = totals.tolist()
+        state = State(
+            step=state.step + 1,
+            loss_sum=total_loss,
+            num_hits=int(total_hits),
+            num_seen=state.num_seen + len(indices),
+            train_seconds=state.train_seconds + time.monotonic() - step_began,
+        )
+        durations.append(time.monotonic() - step_began)
+        is_last = state.step == num_steps
+        ends_epoch = state.step % steps_per_epoch == 0 or is_last
+        loss, accuracy = total_loss / state.num_seen, total_hits / state.num_seen
+        if ends_epoch or state.step % log_every == 0:
+            run.append_metrics(
+                kind="epoch" if ends_epoch else "step",
+                step=state.step,
+                epoch=state.step / steps_per_epoch,
+                loss=loss,
+                accuracy=accuracy,
+                train_seconds=round(state.train_seconds, 3),
+            )
+
+        # ---- evaluate
+        hold_out_accuracy = None
+        if ends_epoch and hold_out is not None and _is_due(recipe.evaluate_every, epoch + 1, is_last=is_last):
+            hold_out_accuracy = _accuracy(classifier, hold_out, runtime)
+            run.append_metrics(kind="hold-out", step=state.step, accuracy=hold_out_accuracy)
+
+        # ---- checkpoint
+        stop = not is_last and should_stop()
+        if stop or ends_epoch or time.monotonic() - saved_at >= checkpoint_seconds:
+            checkpoint.save(run.checkpoint_path, state, network, optimizers, classifier.preprocessing)
+            saved_at = time.monotonic()
+
+        if on_progress is not None:
+            step_seconds = median(durations)
+            on_progress(
+                Progress(
+                    step=state.step,
+                    num_steps=num_steps,
+                    epoch=epoch + 1,
+                    ends_epoch=ends_epoch,
+                    num_epochs=recipe.epochs,
+                    loss=loss,
+                    accuracy=accuracy,
+                    hold_out_accuracy=hold_out_accuracy,
+                    images_per_second=min(recipe.batch_size, len(images)) / step_seconds,
+                    seconds_left=(num_steps - state.step) * step_seconds,
+                )
+            )
+        if stop:
+            return False
+
+    # ---- finish
+    classifier.save(run.model_path)
+    run.write_manifest(train_seconds=round(state.train_seconds, 1), num_steps=num_steps)
+    run.checkpoint_path.unlink(missing_ok=True)
+    return True
+
+
+def _steps_per_epoch(recipe: Recipe, num_images: int) -> int:
+    if recipe.last_batch == "keep":
+        return math.ceil(num_images / recipe.batch_size)
+    if num_images < recipe.batch_size:
+        raise RecipeError(
+            f"batch_size {recipe.batch_size:,} is larger than the {num_images:,} training images, and last_batch = 'drop' "
+            f"leaves none.\nTry --recipe sprint_small, or --set batch_size={max(1, num_images // 10)}."
+        )
+    return num_images // recipe.batch_size
+
+
+def _new_classifier(recipe: Recipe, seed: int, images: Images) -> Classifier:
+    """Initial weights, and the preprocessing measured on the training images where the recipe doesn't state it."""
+    with isolated_seed(seed, "weights"):
+        network = models.create(recipe.model, len(images.classes), images.size)
+    mean, std = (recipe.mean, recipe.std) if recipe.mean else _mean_and_std(images)
+    preprocessing = Preprocessing(images.classes, images.size, mean, std)  # type: ignore[arg-type]  # three numbers each
+    classifier = Classifier(recipe.model, network, preprocessing)
+    if hasattr(network, "prepare"):
+        some = torch.randperm(len(images), generator=random_stream(seed, "prepare"))[:_NUM_PREPARE_IMAGES]
+        pixels = torch.from_numpy(images.pixels[np.sort(some.numpy())]).permute(0, 3, 1, 2)
+        network.prepare(preprocessing.normalize(pixels))
+    return classifier
+
+
+def _mean_and_std(images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Per channel over all pixels, in [0, 1], by counting each of the 256 values."""
+    counts = np.stack([np.bincount(images.pixels[..., channel].ravel(), minlength=256) for channel in range(3)])
+    values = np.arange(256) / 255
+    mean = counts @ values / counts.sum(1)
+    variance = counts @ values**2 / counts.sum(1) - mean**2
+    std = np.sqrt(np.maximum(variance, 1e-6))  # a channel that is the same everywhere must not divide by 0
+    return tuple(mean.round(6).tolist()), tuple(std.round(6).tolist())
+
+
+def _loss_scale(recipe: Recipe, num_images: int) -> float:
+    return {"sum": 1.0, "mean": 1 / num_images, "sum_over_batch_size": 1 / recipe.batch_size}[recipe.loss_reduction]
+
+
+def _is_due(every: int, epoch: int, *, is_last: bool) -> bool:
+    return is_last or (every > 0 and epoch % every == 0)
+
+
+@torch.inference_mode()
+def _accuracy(classifier: Classifier, images: Images, runtime: Runtime) -> float:
+    classifier.eval()
+    num_hits = 0
+    assert images.labels is not None
+    for start in range(0, len(images), _EVALUATION_BATCH):
+        batch: Tensor = torch.from_numpy(np.array(images.pixels[start : start + _EVALUATION_BATCH]))
+        with runtime.autocast():
+            guesses = classifier(batch.to(runtime.device).permute(0, 3, 1, 2)).argmax(1)
+        num_hits += int((guesses.cpu().numpy() == images.labels[start : start + _EVALUATION_BATCH]).sum())
+    return num_hits / len(images)

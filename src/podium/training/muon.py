@@ -1,0 +1,73 @@
+"""Muon for convolution filters.
+
+Source: Jordan et al., "Muon: an optimizer for hidden layers" (2024), in the variant of airbench94_muon: each filter bank
+is a matrix of one row an output channel, its update is orthogonalised, and its norm is fixed before each step, in place
+of weight decay. torch.optim.Muon takes matrices only and has no fixed norm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["Muon", "orthogonalize"]
+
+# A quintic whose iteration drives singular values in (0, 1] into about [0.7, 1.2]; steep at 0, so that few steps do.
+_COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+
+
+def orthogonalize(matrix: Tensor, num_iterations: int, dtype: torch.dtype) -> Tensor:
+    """Pushes all singular values of `matrix` (R, C) towards 1 by Newton–Schulz iteration in `dtype`; (R, C) in `dtype`."""
+    a, b, c = _COEFFICIENTS
+    x = matrix.to(dtype)
+    x = x / (x.norm() + 1e-7)  # the largest singular value must not exceed 1
+    wide = x if matrix.shape[0] <= matrix.shape[1] else x.T
+    for _ in range(num_iterations):
+        gram = wide @ wide.T
+        wide = a * wide + (b * gram + c * gram @ gram) @ wide
+    return wide if matrix.shape[0] <= matrix.shape[1] else wide.T
+
+
+class Muon(torch.optim.Optimizer):
+    """Nesterov momentum, orthogonalised.
+
+    Args:
+        params: 4-D filters (or matrices), one row an output channel.
+        lr: step length; the update's singular values are about 1.
+        momentum: of the gradient's running sum.
+        num_iterations: of Newton–Schulz.
+        dtype: that these are computed in; bf16 is enough.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[nn.Parameter],
+        *,
+        lr: float,
+        momentum: float,
+        num_iterations: int = 3,
+        dtype: torch.dtype = torch.bfloat16,
+    ) -> None:
+        super().__init__(params, {"lr": lr, "momentum": momentum})
+        self.num_iterations = num_iterations
+        self.dtype = dtype
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """Updates every filter that has a gradient."""
+        assert closure is None
+        for group in self.param_groups:
+            for weight in group["params"]:
+                if weight.grad is None:
+                    continue
+                state = self.state[weight]
+                if not state:
+                    state["momentum_buffer"] = torch.zeros_like(weight)
+                buffer = state["momentum_buffer"]
+                buffer.mul_(group["momentum"]).add_(weight.grad)
+                ahead = weight.grad.add(buffer, alpha=group["momentum"])
+                update = orthogonalize(ahead.reshape(len(ahead), -1), self.num_iterations, self.dtype)
+                weight.mul_(len(weight) ** 0.5 / weight.norm())
+                weight.sub_(update.view(weight.shape).to(weight.dtype), alpha=group["lr"])

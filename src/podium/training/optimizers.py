@@ -1,0 +1,137 @@
+"""Optimizers: a recipe's groups of parameters, each with its optimizer, learning rate and schedule."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from podium.errors import RecipeError
+from podium.recipe import Recipe
+from podium.training import schedules
+from podium.training.muon import Muon
+from podium.training.schedules import Schedule
+
+__all__ = ["Optimizers"]
+
+
+class Optimizers:
+    """Steps all trainable parameters of a network as a recipe says.
+
+    Args:
+        network: whose parameters are trained.
+        recipe: names the optimizer, its rates and its schedule.
+        steps_per_epoch: for schedules that count in epochs.
+        num_steps: of the whole training.
+        compute_dtype: of Muon's matrix products.
+
+    Raises:
+        RecipeError: the recipe's optimizer doesn't fit the network.
+    """
+
+    def __init__(
+        self, network: nn.Module, recipe: Recipe, steps_per_epoch: int, num_steps: int, compute_dtype: torch.dtype
+    ) -> None:
+        self._names = {parameter: name for name, parameter in network.named_parameters()}
+        self._schedules: list[tuple[dict[str, object], float, Schedule]] = []
+        self._frozen_from: dict[nn.Parameter, int] = {}
+        schedule = schedules.from_recipe(recipe, steps_per_epoch, num_steps)
+        if recipe.optimizer == "sgd":
+            self._all = self._build_sgd(network, recipe, schedule)
+        else:
+            self._all = self._build_muon(network, recipe, schedule, steps_per_epoch, compute_dtype)
+
+    def step(self, step: int) -> None:
+        """Applies the gradients at step number `step`, then drops them."""
+        for group, rate, schedule in self._schedules:
+            group["lr"] = rate * schedule(step)
+        for optimizer in self._all:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        self.freeze(step + 1)
+
+    def freeze(self, step: int) -> None:
+        """Stops computing gradients for the parameters that are no longer trained from `step` on."""
+        for parameter, end in self._frozen_from.items():
+            if step >= end:
+                parameter.requires_grad_(False)
+
+    def state(self) -> dict[str, Tensor]:
+        """The momentum buffers by parameter name."""
+        return {
+            f"{name}.{key}": value
+            for optimizer, name, parameter in self._parameters()
+            for key, value in optimizer.state[parameter].items()
+            if isinstance(value, Tensor)
+        }
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Puts back what `state` gave."""
+        for optimizer, name, parameter in self._parameters():
+            key = f"{name}.momentum_buffer"
+            if key in state:
+                # empty_like keeps the memory format, on which the order of summation depends
+                optimizer.state[parameter]["momentum_buffer"] = torch.empty_like(parameter).copy_(state[key])
+
+    def _parameters(self) -> Iterator[tuple[torch.optim.Optimizer, str, nn.Parameter]]:
+        for optimizer in self._all:
+            for group in optimizer.param_groups:
+                for parameter in group["params"]:
+                    yield optimizer, self._names[parameter], parameter
+
+    def _schedule(self, optimizer: torch.optim.Optimizer, *each: Schedule) -> torch.optim.Optimizer:
+        for group, schedule in zip(optimizer.param_groups, each, strict=True):
+            self._schedules.append((group, group["lr"], schedule))
+        return optimizer
+
+    def _build_sgd(self, network: nn.Module, recipe: Recipe, schedule: Schedule) -> list[torch.optim.Optimizer]:
+        trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        optimizer = torch.optim.SGD(
+            trained,
+            lr=recipe.learning_rate,
+            momentum=recipe.momentum,
+            nesterov=recipe.nesterov,
+            weight_decay=recipe.weight_decay,
+            fused=True,
+        )
+        return [self._schedule(optimizer, schedule)]
+
+    def _build_muon(
+        self,
+        network: nn.Module,
+        recipe: Recipe,
+        schedule: Schedule,
+        steps_per_epoch: int,
+        compute_dtype: torch.dtype,
+    ) -> list[torch.optim.Optimizer]:
+        trained = {name: parameter for name, parameter in network.named_parameters() if parameter.requires_grad}
+        whiten = [trained.pop(name) for name in list(trained) if name.endswith("whiten.bias")]
+        filters = [parameter for parameter in trained.values() if parameter.ndim == 4]
+        biases = [parameter for parameter in trained.values() if parameter.ndim == 1]
+        heads = [parameter for parameter in trained.values() if parameter.ndim == 2]
+        if not (filters and heads):
+            raise RecipeError(
+                f"Optimizer 'muon' needs convolutions and a linear head; model '{recipe.model}' lacks them."
+            )
+        bias_rate, head_rate, decay = recipe.bias_learning_rate, recipe.head_learning_rate, recipe.weight_decay
+        groups = [
+            {"params": biases, "lr": bias_rate, "weight_decay": decay / bias_rate},
+            {"params": heads, "lr": head_rate, "weight_decay": decay / head_rate},
+        ]
+        each = [schedule, schedule]
+        if whiten:
+            num_whiten_steps = math.ceil(recipe.whiten_bias_epochs * steps_per_epoch)
+            self._frozen_from = dict.fromkeys(whiten, num_whiten_steps)
+            groups.append({"params": whiten, "lr": bias_rate, "weight_decay": decay / bias_rate})
+            each.append(lambda step: schedules.linear(step, num_whiten_steps))
+        sgd = torch.optim.SGD(
+            [group for group in groups if group["params"]],
+            momentum=recipe.sgd_momentum,
+            nesterov=recipe.sgd_momentum > 0,
+            fused=True,
+        )
+        each = [one for group, one in zip(groups, each, strict=True) if group["params"]]
+        muon = Muon(filters, lr=recipe.learning_rate, momentum=recipe.momentum, dtype=compute_dtype)
+        return [self._schedule(sgd, *each), self._schedule(muon, schedule)]

@@ -1,0 +1,229 @@
+import stat
+import tarfile
+import threading
+import time
+import zipfile
+from pathlib import Path
+
+import py7zr
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from podium.data import archive as archive_module
+from podium.data.archive import QUEUED_BATCHES, Archive, open_archive
+from podium.data.sevenzip import SevenZipArchive
+from podium.errors import ArchiveError, ImageError
+
+KINDS = (".7z", ".zip", ".tar", ".tar.gz", "")
+MANY = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+
+
+@pytest.fixture
+def members(png):
+    return {f"train/{i}.png": png(i) for i in (1, 10, 2, 3)}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_gives_the_same_members(kind, tmp_path, write_archive, members):
+    archive = open_archive(write_archive(tmp_path / f"train{kind}", members))
+    assert sorted(archive.names) == sorted(members)
+    assert dict(archive.members()) == members
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_litter_and_directories_are_left_out(kind, tmp_path, write_archive, members):
+    litter = {"train/.DS_Store": b"x", "__MACOSX/train/._1.png": b"x", "train/Thumbs.db": b"x", "train/._2.png": b"x"}
+    archive = open_archive(write_archive(tmp_path / f"train{kind}", litter | members))
+    assert dict(archive.members()) == members
+
+
+def test_directories_in_a_7z_are_left_out(tmp_path, write_archive, members):
+    folder = write_archive(tmp_path / "unpacked", members)
+    with py7zr.SevenZipFile(tmp_path / "train.7z", "w") as archive:
+        archive.writeall(folder / "train", "train")
+    assert dict(open_archive(tmp_path / "train.7z").members()) == members
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_empty_member_is_given_as_it_is(kind, tmp_path, write_archive, members):
+    members["train/4.png"] = b""
+    assert dict(open_archive(write_archive(tmp_path / f"train{kind}", members)).members()) == members
+
+
+@pytest.mark.parametrize(
+    "name", ["../1.png", "train/../../1.png", "/etc/1.png", "C:/1.png", "..\\1.png", "train\\1.png"]
+)
+@pytest.mark.parametrize("kind", [".7z", ".zip", ".tar"])
+def test_names_that_climb_out(kind, name, tmp_path, write_archive, png, monkeypatch):
+    monkeypatch.setattr(py7zr.py7zr, "check_archive_path", lambda name: True)
+    path = write_archive(tmp_path / f"train{kind}", {"train/2.png": png(2), name: png(1)})
+    with pytest.raises(ArchiveError, match="points out of the archive") as caught:
+        open_archive(path)
+    assert repr(name) in str(caught.value)
+    assert path.name in str(caught.value)
+
+
+def test_links_are_refused(tmp_path, png):
+    (tmp_path / "1.png").write_bytes(png(1))
+    (tmp_path / "2.png").symlink_to("1.png")
+    with py7zr.SevenZipFile(tmp_path / "train.7z", "w") as seven_zip:
+        seven_zip.write(tmp_path / "1.png", "1.png")
+        seven_zip.write(tmp_path / "2.png", "2.png")
+    with tarfile.open(tmp_path / "train.tar", "w") as tar:
+        tar.add(tmp_path / "2.png", "2.png")
+    with zipfile.ZipFile(tmp_path / "train.zip", "w") as zipped:
+        info = zipfile.ZipInfo("2.png")
+        info.external_attr = (stat.S_IFLNK | 0o777) << 16
+        zipped.writestr(info, "/etc/passwd")
+    for kind in (".7z", ".tar", ".zip"):
+        with pytest.raises(ArchiveError, match=r"'2\.png' is a link"):
+            open_archive(tmp_path / f"train{kind}")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_member_of_another_kind_is_named(kind, tmp_path, write_archive, members):
+    path = write_archive(tmp_path / f"train{kind}", members | {"train/notes.txt": b"hello"})
+    with pytest.raises(ImageError, match=r"train.*'train/notes\.txt' is no image|'.*notes\.txt' is no image"):
+        open_archive(path)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_member_of_absurd_size_is_refused_before_it_is_read(kind, tmp_path, write_archive, png, monkeypatch):
+    monkeypatch.setattr(archive_module, "MAX_MEMBER_BYTES", 10_000)
+    path = write_archive(tmp_path / f"train{kind}", {"1.png": png(1), "2.png": bytes(10_001)})
+    with pytest.raises(ArchiveError, match=r"'2\.png' says it is 10,001 bytes"):
+        open_archive(path)
+
+
+def test_too_many_members_are_refused(tmp_path, write_archive, members, monkeypatch):
+    monkeypatch.setattr(archive_module, "MAX_MEMBERS", 3)
+    with pytest.raises(ArchiveError, match="more than 3 members"):
+        open_archive(write_archive(tmp_path / "train.zip", members))
+
+
+def test_encrypted_archives_say_so(tmp_path, write_archive, png):
+    for name, hide_names in (("a.7z", False), ("b.7z", True)):
+        with py7zr.SevenZipFile(tmp_path / name, "w", password="x", header_encryption=hide_names) as archive:
+            archive.writestr(png(1), "1.png")
+    path = write_archive(tmp_path / "c.zip", {"1.png": png(1)})
+    data = bytearray(path.read_bytes())
+    data[6] |= 1  # the encryption flag, in the member's own header and in the listing's
+    data[data.index(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(data)
+    for name in ("a.7z", "b.7z", "c.zip"):
+        with pytest.raises(ArchiveError, match=f"{name}: is encrypted"):
+            open_archive(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["train.7z", "train.zip", "train.tar"])
+@pytest.mark.parametrize("content", [b"", b"<html>404</html>", b"Rar!\x1a\x07\x00"])
+def test_what_is_no_archive(name, content, tmp_path):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ArchiveError, match=f"{name}: damaged or not complete"):
+        open_archive(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("filters", "is_fast"),
+    [
+        ([{"id": py7zr.FILTER_LZMA2, "preset": 1}], True),
+        ([{"id": py7zr.FILTER_LZMA, "preset": 1}], True),
+        ([{"id": py7zr.FILTER_COPY}], True),
+        ([{"id": py7zr.FILTER_X86}, {"id": py7zr.FILTER_LZMA2, "preset": 1}], False),
+        ([{"id": py7zr.FILTER_DELTA}, {"id": py7zr.FILTER_LZMA2, "preset": 1}], False),
+        ([{"id": py7zr.FILTER_BZIP2}], False),
+        ([{"id": py7zr.FILTER_ZSTD}], False),
+    ],
+)
+def test_every_coder_of_7z(filters, is_fast, tmp_path, members):
+    litter = {"train/.DS_Store": b"x" * 99}
+    with py7zr.SevenZipFile(tmp_path / "train.7z", "w", filters=filters) as archive:
+        for name, data in (litter | members).items():
+            archive.writestr(data, name)
+    archive = SevenZipArchive(tmp_path / "train.7z", "train.7z")
+    assert (archive._blocks is not None) == is_fast
+    assert dict(archive.members()) == members
+
+
+def test_7z_of_several_blocks(tmp_path, png):
+    members = {}
+    for start in range(0, 30, 10):
+        with py7zr.SevenZipFile(tmp_path / "train.7z", "a" if start else "w") as archive:
+            for i in range(start, start + 10):
+                members[f"{i}.png"] = png(i, 64)
+                archive.writestr(members[f"{i}.png"], f"{i}.png")
+    archive = SevenZipArchive(tmp_path / "train.7z", "train.7z")
+    assert archive._blocks is not None
+    assert len(archive._blocks) == 3
+    assert dict(archive.members()) == members
+
+
+def test_7z_whose_reader_has_changed_is_read_publicly(tmp_path, write_archive, members, monkeypatch):
+    path = write_archive(tmp_path / "train.7z", members)
+    monkeypatch.setattr("podium.data.sevenzip._find_blocks", lambda archive, wanted: None)
+    assert dict(open_archive(path).members()) == members
+
+
+@pytest.mark.parametrize("kind", [".7z", ".zip", ".tar.gz"])
+@MANY
+@given(data=st.data())
+def test_truncated_archive_is_never_taken_for_whole(kind, data, tmp_path, write_archive, members):
+    whole = write_archive(tmp_path / f"whole{kind}", members).read_bytes()
+    path = tmp_path / f"train{kind}"
+    path.write_bytes(whole[: data.draw(st.integers(0, len(whole) - 1))])
+    with pytest.raises((ArchiveError, ImageError), match=r"train"):
+        list(open_archive(path).members())
+
+
+@pytest.mark.parametrize("kind", [".7z", ".zip", ".tar", ".tar.gz"])
+@MANY
+@given(data=st.data())
+def test_damaged_archive_gives_the_truth_or_an_error(kind, data, tmp_path, write_archive, members):
+    whole = bytearray(write_archive(tmp_path / f"whole{kind}", members).read_bytes())
+    for _ in range(data.draw(st.integers(1, 3))):
+        whole[data.draw(st.integers(0, len(whole) - 1))] ^= data.draw(st.integers(1, 255))
+    path = tmp_path / f"train{kind}"
+    path.write_bytes(whole)
+    try:
+        found = dict(open_archive(path).members())
+    except (ArchiveError, ImageError) as error:
+        assert str(error).count("\n") <= 1
+        return
+    if kind != ".tar":  # which has no checksum over its members
+        assert {name: content for name, content in found.items() if name in members} == {
+            name: members[name] for name in found if name in members
+        }
+
+
+class _Endless(Archive):
+    """Gives 1 MiB members for ever, and counts them."""
+
+    given = 0
+
+    def parts(self):
+        def part(sink):
+            while True:
+                self.given += 1
+                sink(f"{self.given}.png", bytes(1 << 20))
+
+        return [part]
+
+
+def test_memory_is_bounded_and_threads_end_with_their_reader(tmp_path):
+    archive = _Endless(tmp_path, "endless")
+    members = archive.members()
+    next(members)
+    time.sleep(0.3)
+    assert archive.given <= QUEUED_BATCHES + 2
+    members.close()
+    assert not [thread for thread in threading.enumerate() if thread.name == "podium-archive"]
+
+
+def test_unreadable_file_in_a_folder(tmp_path, write_archive, members):
+    archive = open_archive(write_archive(tmp_path / "train", members))
+    Path(tmp_path / "train/train/2.png").unlink()
+    with pytest.raises(ArchiveError, match=r"2\.png: can't be read"):
+        list(archive.members())
