@@ -23,9 +23,10 @@ from podium.augment.flip import random_mask
 from podium.augment.translate import random_shifts
 
 NUM_THREADS = 2
-NUM_REPETITIONS = 20
+NUM_REPETITIONS = 10
+IMAGES_PER_REPETITION = 2000  # at least; small batches are run several times, so that one hiccup isn't all of it
 BATCHES = (128, 2000)
-NUM_PILLOW_IMAGES = 128
+NUM_PILLOW_IMAGES = 200
 MXNET_IMAGES_PER_SECOND = 993
 
 Case = Callable[[], object]
@@ -42,9 +43,11 @@ def main() -> None:
         case()
     for _ in range(NUM_REPETITIONS):
         for name, (n, case) in cases.items():
+            num_calls = -(-IMAGES_PER_REPETITION // n) if n in BATCHES else 1
             start = time.perf_counter()
-            case()
-            rates[name].append(n / (time.perf_counter() - start))
+            for _ in range(num_calls):
+                case()
+            rates[name].append(num_calls * n / (time.perf_counter() - start))
 
     figures = {name: summary(values) for name, values in rates.items()}
     for name, figure in figures.items():

@@ -2,7 +2,7 @@
 
     python bench/sprint_accuracy.py DATA [--seeds 0 1 2]
 
-Nothing is chosen on the hold-out: recipe and number of epochs come from the published one. A run that was interrupted is
+Nothing is chosen on the hold-out: recipe and number of epochs are the published ones. A run that was interrupted is
 resumed when the script is started again.
 """
 
@@ -21,7 +21,8 @@ from podium import training
 def show(now: training.Progress) -> None:
     if now.ends_epoch:
         print(
-            f"  epoch {now.epoch}  loss {now.loss:.4f}  accuracy {now.accuracy:.4f}  {now.images_per_second:.0f} images/s",
+            f"  epoch {now.epoch}  loss {now.loss:.4f}  accuracy {now.accuracy:.4f}"
+            f"  {now.images_per_second:.0f} images/s",
             flush=True,
         )
 

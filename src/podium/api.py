@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from podium import data as data_room
 from podium.data import Dataset, Images, hold_out
@@ -25,6 +26,9 @@ __all__ = ["evaluate", "evaluate_hold_out", "open", "open_for", "predict", "pred
 
 OnBatch = Callable[[int, int], None]
 """Called with (images done, images in all)."""
+
+Parts = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
+"""Indices to train on, and indices held out."""
 
 open = data_room.open
 
@@ -115,6 +119,11 @@ def resume(
     Args:
         run: the unfinished run.
         data: what it was trained on; None: the path in its manifest.
+        runtime: as of `train`.
+        on_begin: as of `train`.
+        on_progress: as of `train`.
+        should_stop: as of `train`.
+        checkpoint_seconds: as of `train`.
 
     Raises:
         RunError: the data are not those that the run began with, or the checkpoint is damaged.
@@ -123,8 +132,8 @@ def resume(
     dataset = open_for(run, data)
     if dataset.fingerprint != run.manifest["data"]["fingerprint"]:
         raise RunError(
-            f"{run.path} was trained on other data than {dataset.path} "
-            f"(fingerprints {run.manifest['data']['fingerprint']} and {dataset.fingerprint}); it can't go on with these."
+            f"{run.path} can't go on with {dataset.path}: it began with other data "
+            f"(fingerprint {run.manifest['data']['fingerprint']}, not {dataset.fingerprint})."
         )
     images = dataset.train
     runtime = runtime or prepare(run.recipe.precision)
@@ -287,7 +296,7 @@ def evaluate_hold_out(run: Run, images: Images, runtime: Runtime) -> Evaluation:
 def _sit(
     run: Run,
     images: Images,
-    parts: tuple[np.ndarray[tuple[int], np.dtype[np.int64]], np.ndarray[tuple[int], np.dtype[np.int64]]],
+    parts: Parts,
     runtime: Runtime,
     on_begin: Callable[[Run], None] | None,
     on_progress: Callable[[Progress], None] | None,
@@ -312,7 +321,7 @@ def _sit(
     return run
 
 
-def _split(images: Images, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+def _split(images: Images, fraction: float, seed: int) -> Parts:
     assert images.labels is not None
     return hold_out(images.labels, fraction, seed=seed)
 

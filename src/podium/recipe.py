@@ -77,8 +77,8 @@ class Recipe:
     nesterov: bool = False
     """Look ahead along the momentum (sgd; muon always does)."""
     weight_decay: float = 0.0
-    """sgd: added to the gradient, times the weight, for every parameter. muon: what biases and head shrink by in a step
-    at full learning rate; the filters have their norm fixed instead."""
+    """sgd: added to the gradient, times the weight, for every parameter. muon: what biases and head shrink by in a
+    step at full learning rate; the filters have their norm fixed instead."""
     bias_learning_rate: float = 0.0
     """Of the biases (muon)."""
     head_learning_rate: float = 0.0
@@ -98,7 +98,7 @@ class Recipe:
     label_smoothing: float = 0.0
     """Part of the target spread evenly over all classes."""
     loss_reduction: str = "mean"
-    """Over a batch: mean, sum, or sum_over_batch_size: the sum divided by `batch_size` even where the batch is short."""
+    """Over a batch: mean, sum, or sum_over_batch_size: the sum over `batch_size`, even where the batch is short."""
 
     resize: int = 0
     """Side in pixels to which images are resized before all other augmentation; 0: not."""

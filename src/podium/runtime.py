@@ -150,8 +150,8 @@ def _has_native_bf16(device: torch.device) -> bool:
 def _keep_freed_memory() -> None:
     """Tells glibc to keep freed memory: a training step allocates the same gigabytes again and again.
 
-    Without it each activation is mapped and zeroed by the kernel anew: a tenth of a step's time at batch 500, a third at
-    batch 2000. Elsewhere than on glibc this does nothing.
+    Without it each activation is mapped and zeroed by the kernel anew: a tenth of a step's time at batch 500, a third
+    at batch 2000. Elsewhere than on glibc this does nothing.
     """
     if sys.platform != "linux":
         return

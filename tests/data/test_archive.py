@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from podium.data import archive as archive_module
-from podium.data.archive import QUEUED_BATCHES, Archive, open_archive
+from podium.data.archive import QUEUED_BATCHES, Archive
+from podium.data.formats import open_archive
 from podium.data.sevenzip import SevenZipArchive
 from podium.errors import ArchiveError, ImageError
 
@@ -24,6 +25,11 @@ MANY = settings(
 @pytest.fixture
 def members(png):
     return {f"train/{i}.png": png(i) for i in (1, 10, 2, 3)}
+
+
+@pytest.fixture
+def _writes_any_name(monkeypatch):
+    monkeypatch.setattr(py7zr.py7zr, "check_archive_path", lambda name: True)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -57,12 +63,14 @@ def test_empty_member_is_given_as_it_is(kind, tmp_path, write_archive, members):
     "name", ["../1.png", "train/../../1.png", "/etc/1.png", "C:/1.png", "..\\1.png", "train\\1.png"]
 )
 @pytest.mark.parametrize("kind", [".7z", ".zip", ".tar"])
-def test_names_that_climb_out(kind, name, tmp_path, write_archive, png, monkeypatch):
-    monkeypatch.setattr(py7zr.py7zr, "check_archive_path", lambda name: True)
+@pytest.mark.usefixtures("_writes_any_name")
+def test_names_that_climb_out(kind, name, tmp_path, write_archive, png):
+    if kind == ".7z" and name == "train\\1.png":
+        pytest.skip("py7zr writes it with a slash")
     path = write_archive(tmp_path / f"train{kind}", {"train/2.png": png(2), name: png(1)})
     with pytest.raises(ArchiveError, match="points out of the archive") as caught:
         open_archive(path)
-    assert repr(name) in str(caught.value)
+    assert repr(name if kind != ".7z" else name.replace("\\", "/")) in str(caught.value)  # as py7zr writes it
     assert path.name in str(caught.value)
 
 
@@ -151,7 +159,8 @@ def test_every_coder_of_7z(filters, is_fast, tmp_path, members):
 def test_7z_of_several_blocks(tmp_path, png):
     members = {}
     for start in range(0, 30, 10):
-        with py7zr.SevenZipFile(tmp_path / "train.7z", "a" if start else "w") as archive:
+        filters = [{"id": py7zr.FILTER_LZMA2, "preset": 1}]
+        with py7zr.SevenZipFile(tmp_path / "train.7z", "a" if start else "w", filters=filters) as archive:
             for i in range(start, start + 10):
                 members[f"{i}.png"] = png(i, 64)
                 archive.writestr(members[f"{i}.png"], f"{i}.png")
@@ -167,35 +176,57 @@ def test_7z_whose_reader_has_changed_is_read_publicly(tmp_path, write_archive, m
     assert dict(open_archive(path).members()) == members
 
 
+@pytest.fixture
+def whole(request, tmp_path, write_archive, members):
+    """The name and bytes of an archive of the test's kind, made once for all of its examples."""
+    path = write_archive(tmp_path / f"train{request.getfixturevalue('kind')}", members)
+    return path, path.read_bytes()
+
+
 @pytest.mark.parametrize("kind", [".7z", ".zip", ".tar.gz"])
 @MANY
 @given(data=st.data())
-def test_truncated_archive_is_never_taken_for_whole(kind, data, tmp_path, write_archive, members):
-    whole = write_archive(tmp_path / f"whole{kind}", members).read_bytes()
-    path = tmp_path / f"train{kind}"
-    path.write_bytes(whole[: data.draw(st.integers(0, len(whole) - 1))])
-    with pytest.raises((ArchiveError, ImageError), match=r"train"):
+def test_truncated_archive_is_never_taken_for_whole(kind, data, whole):
+    path, content = whole
+    path.write_bytes(content[: data.draw(st.integers(0, len(content) - 1))])
+    with pytest.raises(ArchiveError, match=r"^train"):
         list(open_archive(path).members())
 
 
 @pytest.mark.parametrize("kind", [".7z", ".zip", ".tar", ".tar.gz"])
 @MANY
 @given(data=st.data())
-def test_damaged_archive_gives_the_truth_or_an_error(kind, data, tmp_path, write_archive, members):
-    whole = bytearray(write_archive(tmp_path / f"whole{kind}", members).read_bytes())
+def test_damaged_archive_gives_the_truth_or_an_error(kind, data, whole, members):
+    path, content = whole
+    damaged = bytearray(content)
     for _ in range(data.draw(st.integers(1, 3))):
-        whole[data.draw(st.integers(0, len(whole) - 1))] ^= data.draw(st.integers(1, 255))
-    path = tmp_path / f"train{kind}"
-    path.write_bytes(whole)
+        damaged[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
+    path.write_bytes(damaged)
     try:
         found = dict(open_archive(path).members())
     except (ArchiveError, ImageError) as error:
-        assert str(error).count("\n") <= 1
+        assert str(error).count("\n") <= 1  # noqa: PT017
         return
     if kind != ".tar":  # which has no checksum over its members
-        assert {name: content for name, content in found.items() if name in members} == {
-            name: members[name] for name in found if name in members
-        }
+        assert all(members.get(name, content) == content for name, content in found.items())
+
+
+@MANY
+@given(data=st.data())
+def test_damaged_7z_of_another_coder(data, tmp_path, members):
+    path = tmp_path / "train.7z"
+    if not path.exists():
+        with py7zr.SevenZipFile(path, "w", filters=[{"id": py7zr.FILTER_BZIP2}]) as archive:
+            for name, content in members.items():
+                archive.writestr(content, name)
+        (tmp_path / "whole").write_bytes(path.read_bytes())
+    content = bytearray((tmp_path / "whole").read_bytes())
+    content[data.draw(st.integers(0, 900))] ^= data.draw(st.integers(1, 255))
+    path.write_bytes(content[: data.draw(st.integers(1000, 1200))])
+    try:
+        assert dict(open_archive(path).members()) == members
+    except ArchiveError as error:
+        assert str(error).startswith("train.7z: ")  # noqa: PT017
 
 
 class _Endless(Archive):

@@ -48,7 +48,7 @@ def demo(
     names = [predictions.classes[guess] for guess in predictions.guesses]
     num_hits = sum(right[image] == name for image, name in zip(predictions.ids.tolist(), names, strict=True))
     console.print(
-        f"\nThe answers to the {len(right):,} test digits are embedded too: {num_hits / len(right):.2%} of the submission "
-        f"is right.\nYour competition next: podium train FOLDER",
+        f"\nThe answers to the {len(right):,} test digits are embedded too: {num_hits / len(right):.2%} of the "
+        f"submission is right.\nYour competition next: podium train FOLDER",
         soft_wrap=True,
     )

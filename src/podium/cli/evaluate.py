@@ -12,8 +12,9 @@ def evaluate(run: RunFolder, data: OptionalData = None, threads: Threads = None,
     """Accuracy with its interval, per class, and the confusion matrix: on the run's hold-out, or on other data."""
     from podium import api, runtime
     from podium.cli.display import bars, print_json
+    from podium.run import Run
 
-    known = api.Run.open(run)
+    known = Run.open(run)
     with bars() as bar:
         dataset = api.open_for(known, data, progress=bar)
         ready = runtime.prepare(known.recipe.precision, num_threads=threads)

@@ -24,8 +24,9 @@ def predict(
 
     from podium import api, runtime
     from podium.cli.display import out, print_json
+    from podium.run import Run
 
-    known = api.Run.open(run)
+    known = Run.open(run)
     ready = runtime.prepare(known.recipe.precision, num_threads=threads)
     predictions = api.predict_files(known, images, runtime=ready)
     answers = []

@@ -22,10 +22,12 @@ def submit(
 ) -> None:
     """Write a submission for the test images; several runs average their probabilities."""
     from podium import api, runtime
-    from podium.cli.display import bars, out as console, print_json
+    from podium.cli.display import bars, print_json
+    from podium.cli.display import out as console
     from podium.delivery import class_counts
+    from podium.run import Run
 
-    opened = [api.Run.open(run) for run in runs]
+    opened = [Run.open(run) for run in runs]
     with bars() as bar:
         dataset = api.open_for(opened[0], data, progress=bar)
         ready = runtime.prepare(opened[0].recipe.precision, num_threads=threads)

@@ -49,15 +49,17 @@ def train(
         raise RunError("Train on what? Give DATA: a competition's folder, or the word digits.")
 
     from podium import api, runtime
-    from podium.cli.display import TrainingDisplay, bars, out as console
+    from podium.cli.display import TrainingDisplay, bars
+    from podium.cli.display import out as console
     from podium.recipe import default_recipe_name, load_recipe
+    from podium.run import Run
 
     display, stop = TrainingDisplay(), _StopSignal()
     chosen = (
         load_recipe(recipe, setting or ()) if recipe is not None else None
     )  # wrong keys are said before data are read
 
-    def begin(run: "Run") -> None:
+    def begin(run: Run) -> None:
         manifest = run.manifest
         split, hardware = manifest["split"], manifest["hardware"]
         if not json:
@@ -70,7 +72,7 @@ def train(
     try:
         with bars() as bar:
             if resume is not None:
-                known = api.Run.open(resume)
+                known = Run.open(resume)
                 dataset = api.open_for(known, data, progress=bar)
                 ready = runtime.prepare(known.recipe.precision, num_threads=threads)
             else:
@@ -136,7 +138,7 @@ class _StopSignal:
     def restore(self) -> None:
         signal.signal(signal.SIGINT, self._before)
 
-    def _ask(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+    def _ask(self, number: int, frame: FrameType | None) -> None:
         self._asked = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
         sys.stderr.write("\nStopping after this step; Ctrl-C again stops at once.\n")

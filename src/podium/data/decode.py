@@ -17,7 +17,7 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "DIB")
 MAX_PIXELS = 1 << 26  # 64 megapixels; a PNG of a few kilobytes can declare a billion
 
 
-def decode(data: bytes, where: str, image_size: int | None = None) -> npt.NDArray[np.uint8]:
+def decode(data: bytes, where: str, image_size: int | tuple[int, int] | None = None) -> npt.NDArray[np.uint8]:
     """Decodes one image.
 
     Grey, palette, CMYK and the like become RGB as Pillow's `convert` does it; transparency is dropped, so the colours
@@ -27,7 +27,7 @@ def decode(data: bytes, where: str, image_size: int | None = None) -> npt.NDArra
     Args:
         data: the file's bytes.
         where: archive and member, for messages.
-        image_size: if given, the image is resized to this many pixels a side, bilinear over the source's whole area
+        image_size: if given, the image is resized to this many pixels a side, or to (height, width), bilinear over the source's whole area
             (antialiased), without keeping its proportions.
 
     Returns:
@@ -47,8 +47,10 @@ def decode(data: bytes, where: str, image_size: int | None = None) -> npt.NDArra
             image = ImageOps.exif_transpose(image)
         if image.mode != "RGB":
             image = _to_rgb(image, where)
-        if image_size is not None and image.size != (image_size, image_size):
-            image = image.resize((image_size, image_size), Image.Resampling.BILINEAR)
+        if image_size is not None:
+            height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
+            if image.size != (width, height):
+                image = image.resize((width, height), Image.Resampling.BILINEAR)
         return np.frombuffer(image.tobytes(), np.uint8).reshape(image.height, image.width, 3)
     except ImageError:
         raise

@@ -20,7 +20,7 @@ from typing import Any
 import py7zr
 from py7zr.io import Py7zIO, WriterFactory
 
-from podium.data.archive import MAX_MEMBER_BYTES, Archive, Part, Sink, damaged
+from podium.data.archive import MAX_MEMBER_BYTES, Archive, Part, Sink, StoppedError, damaged
 from podium.errors import ArchiveError
 
 __all__ = ["SevenZipArchive"]
@@ -79,7 +79,7 @@ class SevenZipArchive(Archive):
             except py7zr.exceptions.PasswordRequired:
                 encrypted = True
             except Exception as error:  # on a damaged header py7zr raises nearly everything: struct.error, TypeError, …
-                raise damaged(self.label, _reason(error)) from error
+                raise damaged(self.label, error) from error
             if encrypted:
                 raise ArchiveError(
                     f"{self.label}: is encrypted. Unpack it with its password and give the folder instead."
@@ -113,7 +113,7 @@ class SevenZipArchive(Archive):
                 if name is not None:
                     sink(name, data)
         except (lzma.LZMAError, EOFError, OSError, MemoryError) as error:
-            raise damaged(self.label, _reason(error)) from error
+            raise damaged(self.label, error) from error
 
     def _read_publicly(self, sink: Sink) -> None:
         factory = _SinkFactory(sink, {PurePosixPath(name).as_posix(): name for name in self.names})
@@ -122,16 +122,10 @@ class SevenZipArchive(Archive):
                 archive.extractall(factory=factory)
         except (py7zr.exceptions.UnsupportedCompressionMethodError, NotImplementedError) as error:
             raise ArchiveError(f"{self.label}: {error} Unpack it and give the folder instead.") from error
-        except ArchiveError:
+        except (ArchiveError, StoppedError):
             raise
-        except py7zr.exceptions.ArchiveError as error:
-            raise damaged(self.label, _reason(error)) from error
-        except (lzma.LZMAError, zlib.error, EOFError, OSError, ValueError, MemoryError) as error:
-            raise damaged(self.label, _reason(error)) from error
-
-
-def _reason(error: BaseException) -> str:
-    return str(error) or type(error).__name__
+        except Exception as error:  # as in _opened
+            raise damaged(self.label, error) from error
 
 
 def _find_blocks(archive: Any, wanted: set[int]) -> list[Block] | None:
@@ -161,7 +155,7 @@ def _find_blocks(archive: Any, wanted: set[int]) -> list[Block] | None:
 
 
 def _filters(coder: dict[str, Any], unpacked_bytes: int) -> list[dict[str, int]] | None:
-    """The filter chain with which liblzma undoes a coder; None if it only stores. Raises ValueError for other coders."""
+    """What liblzma needs to undo a coder; None if that only stores. Raises ValueError for coders of other kinds."""
     properties = coder.get("properties") or b""
     if coder["method"] == COPY:
         return None

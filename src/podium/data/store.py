@@ -32,16 +32,16 @@ import filelock
 import numpy as np
 import numpy.typing as npt
 
-from podium.data.archive import Archive, FolderArchive, damaged, open_archive, opened_zip
+from podium.data.archive import Archive, damaged
 from podium.data.cache import cache_errors, cache_root, content_hash, stamp
 from podium.data.decode import decode
+from podium.data.formats import COPY_BYTES, FolderArchive, open_archive, opened_zip
 from podium.data.images import digest
 from podium.errors import ArchiveError, ImageError
 
 __all__ = ["Pack", "Progress", "Source", "load_pack", "natural_order"]
 
 PACK_VERSION = "1"  # part of each key: raise it when the same bytes would become other pixels
-COPY_BYTES = 1 << 20
 TICK_SECONDS = 0.1
 
 

@@ -96,7 +96,7 @@ def calibration_error(
 def evaluate_predictions(predictions: Predictions, what: str, tta: str) -> Evaluation:
     """Gathers all numbers; `predictions.labels` must be there."""
     labels, guesses = predictions.labels, predictions.guesses
-    assert labels is not None and len(labels) > 0
+    assert labels is not None
     confusion = confusion_matrix(labels, guesses, len(predictions.classes))
     num_hits = int(confusion.trace())
     probabilities = predictions.probabilities

@@ -19,11 +19,13 @@ __all__ = ["Predictions", "ensemble"]
 
 @dataclass(frozen=True)
 class Predictions:
-    """Attributes:
-    ids: str (N,), as the data set names its images.
-    classes: the K names, in the order of the logits.
-    logits: float32 (N, K).
-    labels: int64 (N,), the right classes where they are known, else None.
+    """What was predicted for N images.
+
+    Attributes:
+        ids: str (N,), as the data set names its images.
+        classes: the K names, in the order of the logits.
+        logits: float32 (N, K).
+        labels: int64 (N,), the right classes where they are known, else None.
     """
 
     ids: npt.NDArray[np.str_]
@@ -46,7 +48,7 @@ class Predictions:
     @property
     def guesses(self) -> npt.NDArray[np.int64]:
         """int64 (N,): the most probable class of each image."""
-        return self.logits.argmax(1)
+        return np.asarray(self.logits.argmax(1))
 
     def save(self, path: Path) -> None:
         """Writes to one safetensors file. Raises StorageError."""
@@ -64,7 +66,7 @@ class Predictions:
             RunError: the file is missing or damaged.
         """
         try:
-            with safetensors.safe_open(path, framework="np") as file:  # type: ignore[no-untyped-call]
+            with safetensors.safe_open(path, framework="np") as file:
                 header = file.metadata()
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
             ids, classes = np.array(json.loads(header["ids"]), dtype=np.str_), tuple(json.loads(header["classes"]))

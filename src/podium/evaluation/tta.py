@@ -16,13 +16,13 @@ Net = Callable[[Tensor], Tensor]
 
 
 def logits_with_tta(net: Net, pixels: Tensor, tta: str) -> Tensor:
-    """float32 logits (N, K) of uint8 `pixels` (N, 3, H, W).
+    """Mean float32 logits (N, K) over the views of uint8 `pixels` (N, 3, H, W).
 
     Args:
         net: uint8 pixels to logits.
         pixels: as read.
-        tta: "none"; "mirror": the mean with the mirrored image; "mirror_translate": half of that, and half of the mean of the
-            same for the image shifted by one pixel up and left, and down and right, borders reflected.
+        tta: "none"; "mirror": the mean with the mirrored image; "mirror_translate": half of that, and half of the mean
+            of the same for the image shifted by one pixel up and left, and down and right, borders reflected.
     """
     if tta == "none":
         return net(pixels)

@@ -89,7 +89,7 @@ class Classifier(nn.Module):
                 f"{path} is missing: the run was not finished, or isn't one. `podium train --resume` goes on."
             )
         try:
-            with safetensors.safe_open(path, framework="pt") as file:  # type: ignore[no-untyped-call]
+            with safetensors.safe_open(path, framework="pt") as file:
                 header = file.metadata() or {}
                 if header.get("format") != _FORMAT:
                     raise RunError(f"{path} holds no podium classifier. It takes the model.safetensors of a run.")

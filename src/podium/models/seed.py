@@ -1,8 +1,7 @@
 """The seed's two networks, to the parameter.
 
-Source: the MXNet project that podium succeeds; DESIGN's facts were checked against MXNet 1.9.1. They are not the papers'
-nets of similar names: every convolution of the ResNet-18 has a bias, and the "ResNet-164 v2" is 245 layers deep, without
-a ReLU after a block's first BN.
+Source: the MXNet project that podium succeeds. They are not the papers' nets of similar names: every convolution of the
+ResNet-18 has a bias, and the "ResNet-164 v2" is 245 layers deep, without a ReLU after a block's first BN.
 
 Shapes: N images, K classes, side S of the input, C channels of a stage.
 """

@@ -1,7 +1,7 @@
 """sprint: a small net that learns fast.
 
 Source: arXiv 2404.00498 (sections 3.1 to 3.3: frozen whitening, identity initialisation, scaled head) in the form that
-its authors train with Muon. We deviate in pooling globally at the end, so that any input size of 9 pixels and more will do.
+its authors train with Muon. We deviate in pooling globally at the end, so that any input of 9 pixels and more will do.
 
 Shapes: N images, K classes, side S of the input.
 """
@@ -49,8 +49,11 @@ class Sprint(nn.Module):
 
 
 class Whiten(nn.Conv2d):
-    """A 2×2 convolution whose frozen filters are the patches' principal components, scaled to unit variance, and their
-    negatives; only its bias is trained. arXiv 2404.00498 section 3.1."""
+    """A 2×2 convolution whose frozen filters whiten the patches of the training images; only its bias is trained.
+
+    The filters are the patches' principal components, scaled to unit variance, and their negatives: arXiv 2404.00498
+    section 3.1.
+    """
 
     def __init__(self) -> None:
         super().__init__(3, 24, kernel_size=2)
@@ -58,7 +61,7 @@ class Whiten(nn.Conv2d):
 
     @torch.no_grad()
     def fit(self, images: Tensor, eps: float = 5e-4) -> None:
-        patches = F.unfold(images.float(), self.kernel_size)  # type: ignore[arg-type]  # (M, 12, L)
+        patches = F.unfold(images.float(), kernel_size=2)  # (M, 12, L)
         patches = patches.transpose(1, 2).reshape(-1, patches.shape[1])  # (M L, 12)
         covariance = patches.T @ patches / len(patches)
         variances, components = torch.linalg.eigh(covariance)

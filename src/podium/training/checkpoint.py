@@ -53,7 +53,7 @@ def load(path: Path, network: nn.Module, optimizers: Optimizers, preprocessing: 
         RunError: the file is damaged, or of another network or data.
     """
     try:
-        with safetensors.safe_open(path, framework="pt") as file:  # type: ignore[no-untyped-call]
+        with safetensors.safe_open(path, framework="pt") as file:
             header = file.metadata()
             tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if json.loads(header["preprocessing"]) != json.loads(json.dumps(asdict(preprocessing))):

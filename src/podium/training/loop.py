@@ -157,7 +157,7 @@ def fit(
         with runtime.autocast(), isolated_seed(seed, "network", state.step):
             logits = classifier(batch)  # (N, K)
         loss_sum = F.cross_entropy(logits, targets, label_smoothing=recipe.label_smoothing, reduction="sum")
-        (loss_sum * _loss_scale(recipe, len(indices))).backward()
+        torch.autograd.backward(loss_sum * _loss_scale(recipe, len(indices)))
 
         # ---- schedule, step
         optimizers.step(state.step)
@@ -229,8 +229,8 @@ def _steps_per_epoch(recipe: Recipe, num_images: int) -> int:
         return math.ceil(num_images / recipe.batch_size)
     if num_images < recipe.batch_size:
         raise RecipeError(
-            f"batch_size {recipe.batch_size:,} is larger than the {num_images:,} training images, and last_batch = 'drop' "
-            f"leaves none.\nTry --recipe sprint_small, or --set batch_size={max(1, num_images // 10)}."
+            f"batch_size {recipe.batch_size:,} is larger than the {num_images:,} training images, and "
+            f"last_batch = 'drop' leaves none.\nTry --recipe sprint_small, or --set batch_size={max(1, num_images // 10)}."
         )
     return num_images // recipe.batch_size
 
@@ -242,10 +242,11 @@ def _new_classifier(recipe: Recipe, seed: int, images: Images) -> Classifier:
     mean, std = (recipe.mean, recipe.std) if recipe.mean else _mean_and_std(images)
     preprocessing = Preprocessing(images.classes, images.size, mean, std)  # type: ignore[arg-type]  # three numbers each
     classifier = Classifier(recipe.model, network, preprocessing)
-    if hasattr(network, "prepare"):
+    prepare = getattr(network, "prepare", None)  # a net may look at the data before it is trained
+    if prepare is not None:
         some = torch.randperm(len(images), generator=random_stream(seed, "prepare"))[:_NUM_PREPARE_IMAGES]
         pixels = torch.from_numpy(images.pixels[np.sort(some.numpy())]).permute(0, 3, 1, 2)
-        network.prepare(preprocessing.normalize(pixels))
+        prepare(preprocessing.normalize(pixels))
     return classifier
 
 

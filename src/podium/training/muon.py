@@ -1,8 +1,8 @@
 """Muon for convolution filters.
 
-Source: Jordan et al., "Muon: an optimizer for hidden layers" (2024), in the variant of airbench94_muon: each filter bank
-is a matrix of one row an output channel, its update is orthogonalised, and its norm is fixed before each step, in place
-of weight decay. torch.optim.Muon takes matrices only and has no fixed norm.
+Source: Jordan et al., "Muon: an optimizer for hidden layers" (2024), in the variant of airbench94_muon: each filter
+bank is a matrix of one row an output channel, its update is orthogonalised, and its norm is fixed before each step, in
+place of weight decay. torch.optim.Muon takes matrices only and has no fixed norm.
 """
 
 from __future__ import annotations
@@ -19,15 +19,16 @@ _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 
 
 def orthogonalize(matrix: Tensor, num_iterations: int, dtype: torch.dtype) -> Tensor:
-    """Pushes all singular values of `matrix` (R, C) towards 1 by Newton–Schulz iteration in `dtype`; (R, C) in `dtype`."""
+    """Pushes all singular values of `matrix` (R, C) towards 1, by Newton-Schulz iteration in `dtype`."""
     a, b, c = _COEFFICIENTS
     x = matrix.to(dtype)
-    x = x / (x.norm() + 1e-7)  # the largest singular value must not exceed 1
-    wide = x if matrix.shape[0] <= matrix.shape[1] else x.T
+    x = x.div(x.norm() + 1e-7)  # the largest singular value must not exceed 1
+    is_wide = matrix.shape[0] <= matrix.shape[1]
+    wide = x if is_wide else x.T  # the shorter side first: the smaller Gram matrix
     for _ in range(num_iterations):
         gram = wide @ wide.T
         wide = a * wide + (b * gram + c * gram @ gram) @ wide
-    return wide if matrix.shape[0] <= matrix.shape[1] else wide.T
+    return wide if is_wide else wide.T
 
 
 class Muon(torch.optim.Optimizer):
@@ -37,7 +38,7 @@ class Muon(torch.optim.Optimizer):
         params: 4-D filters (or matrices), one row an output channel.
         lr: step length; the update's singular values are about 1.
         momentum: of the gradient's running sum.
-        num_iterations: of Newton–Schulz.
+        num_iterations: of Newton-Schulz.
         dtype: that these are computed in; bf16 is enough.
     """
 

@@ -11,7 +11,7 @@ __all__ = ["Schedule", "from_recipe", "linear", "step_decay"]
 Schedule = Callable[[int], float]
 
 
-def constant(step: int) -> float:  # noqa: ARG001
+def constant(step: int) -> float:
     """1 at every step."""
     return 1.0
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from podium.data.archive import is_archive, opened_zip, read_zip_member
+from podium.data.formats import is_archive, opened_zip, read_zip_member
 from podium.data.images import Dataset, Images, SampleSubmission, digest
 from podium.data.store import Pack, Progress, Source, load_pack
 from podium.data.tables import Table, read_table
@@ -28,13 +28,17 @@ SAMPLE = ("samplesubmission.csv", "sample_submission.csv")
 
 
 class _Files:
-    """What a folder, or an outer zip, holds at its top: found by name, whatever its case."""
+    """What a folder, or an outer zip, holds at its top: found by name, whatever its case.
+
+    `names` has each name as it is by its lower-case form; a folder's ends with "/".
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.is_zip = path.is_file()
         if not self.is_zip:
-            self.names = {entry.name.lower(): entry.name for entry in path.iterdir()}
+            names = [entry.name + "/" * entry.is_dir() for entry in path.iterdir()]
+            self.names = {name.lower(): name for name in names}
             return
         with opened_zip(path, path.name) as archive:
             members = [info.filename for info in archive.infolist()]
@@ -50,16 +54,11 @@ class _Files:
 
     def source(self, role: str) -> Source | None:
         """The archive or folder of the images of `role`: "train" or "test"."""
-        for name, real in sorted(self.names.items()):
-            if _is_archive_of(role, name):
-                return Source(self.path, real) if self.is_zip else Source(self.path / real)
-        for name in (role, f"{role}/"):
-            if (real := self.names.get(name)) is not None:
-                if self.is_zip and real.endswith("/"):
-                    return Source(self.path, real)
-                if not self.is_zip and (self.path / real).is_dir():
-                    return Source(self.path / real)
-        return None
+        archives = [real for name, real in sorted(self.names.items()) if _is_archive_of(role, name)]
+        found = archives[0] if archives else self.names.get(f"{role}/")
+        if found is None:
+            return None
+        return Source(self.path, found) if self.is_zip else Source(self.path / found)
 
     def table_name(self, names: Sequence[str]) -> str | None:
         return next((self.names[name] for name in names if name in self.names), None)
@@ -130,12 +129,9 @@ class KaggleDataset(Dataset):
     @cached_property
     def train(self) -> Images:
         """The labelled images, in natural order of their ids. Raises as `Dataset.train`."""
-        source = self._files.source("train")
-        assert source is not None, self.path
-        table = self._labels
-        pack = self._load(source, partial(_check_ids, table=table, label=source.label))
+        pack = self._train_pack
         class_index = {name: i for i, name in enumerate(self.classes)}
-        return _images(pack, _join(pack.ids, table, class_index), self.classes)
+        return _images(pack, _join(pack.ids, self._labels, class_index), self.classes)
 
     @cached_property
     def test(self) -> Images | None:
@@ -173,11 +169,14 @@ class KaggleDataset(Dataset):
     @cached_property
     def fingerprint(self) -> str:
         """16 hex digits of the SHA-256 of the training set's ids, pixels and labels. Raises as `train`."""
+        assert self.train.labels is not None
+        return digest(self._train_pack.fingerprint, "\n".join(self.classes), self.train.labels.tobytes())
+
+    @cached_property
+    def _train_pack(self) -> Pack:
         source = self._files.source("train")
         assert source is not None, self.path
-        pack = self._load(source, partial(_check_ids, table=self._labels, label=source.label))
-        assert self.train.labels is not None
-        return digest(pack.fingerprint, "\n".join(self.classes), self.train.labels.tobytes())
+        return self._load(source, partial(_check_ids, table=self._labels, label=source.label))
 
     @cached_property
     def _labels(self) -> Table:

@@ -1,0 +1,181 @@
+"""Archives by kind: .zip, .tar and unpacked folders; and the choice among all kinds, .7z with them."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import tarfile
+import zipfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from podium.data.archive import Archive, Part, Sink, damaged
+from podium.errors import ArchiveError
+
+__all__ = ["FolderArchive", "TarArchive", "ZipArchive", "is_archive", "open_archive", "opened_zip", "read_zip_member"]
+
+COPY_BYTES = 1 << 20
+
+
+class ZipArchive(Archive):
+    """A .zip file, or one folder inside of it."""
+
+    def __init__(self, path: Path, label: str, inside: str = "") -> None:
+        super().__init__(path, label)
+        self._infos = []
+        with opened_zip(path, label) as archive:
+            for info in archive.infolist():
+                name = info.orig_filename
+                if info.is_dir() or not name.startswith(inside):
+                    continue
+                if stat.S_ISLNK(info.external_attr >> 16):
+                    raise self._refuse_link(name)
+                if self._admit(name, info.file_size):
+                    self._infos.append(info)
+
+    def parts(self) -> list[Part]:
+        """One part: the whole."""
+        return [self._read]
+
+    def _read(self, sink: Sink) -> None:
+        with opened_zip(self.path, self.label) as archive:
+            for info in self._infos:
+                sink(info.orig_filename, read_zip_member(archive, info, self.label))
+
+
+def opened_zip(path: Path, label: str) -> zipfile.ZipFile:
+    """The zip file at `path`. Raises ArchiveError if it is none, is damaged or is encrypted."""
+    try:
+        archive = zipfile.ZipFile(path)
+    except Exception as error:  # on damaged files the readers of the standard library raise nearly everything
+        raise damaged(label, error) from error
+    if any(info.flag_bits & 1 for info in archive.infolist()):
+        archive.close()
+        raise ArchiveError(f"{label}: is encrypted. Unpack it with its password and give the folder instead.")
+    return archive
+
+
+def read_zip_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, label: str) -> bytes:
+    """One member's bytes, checked against its CRC. Raises ArchiveError."""
+    try:
+        return archive.read(info)
+    except NotImplementedError as error:
+        raise ArchiveError(f"{label}: {error}. Unpack it and give the folder instead.") from error
+    except Exception as error:  # see opened_zip
+        raise damaged(label, f"member {info.orig_filename!r}: {error}") from error
+
+
+class TarArchive(Archive):
+    """A .tar file, plain or compressed. It is read twice, since its listing is spread over the whole of it."""
+
+    def __init__(self, path: Path, label: str) -> None:
+        super().__init__(path, label)
+        self._images: set[int] = set()
+        for info, _ in self._entries():
+            if info.isdir():
+                continue
+            if not info.isreg():
+                raise self._refuse_link(info.name)
+            if self._admit(info.name.removeprefix("./"), info.size):
+                self._images.add(info.offset)
+
+    def parts(self) -> list[Part]:
+        """One part: the whole."""
+        return [self._read]
+
+    def _read(self, sink: Sink) -> None:
+        for info, archive in self._entries():
+            if info.offset in self._images:
+                file = archive.extractfile(info)
+                assert file is not None, info.name
+                data = file.read(info.size)
+                if len(data) != info.size:
+                    raise damaged(self.label, f"member {info.name!r} is cut short")
+                sink(info.name.removeprefix("./"), data)
+
+    def _entries(self) -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
+        try:
+            with tarfile.open(self.path, "r:*") as archive:
+                while (info := archive.next()) is not None:
+                    archive.members = []  # type: ignore[attr-defined]  # it would keep every header it has passed
+                    yield info, archive
+                assert archive.fileobj is not None
+                while archive.fileobj.read(COPY_BYTES):  # a compressed file's checksum comes last
+                    pass
+        except Exception as error:  # see opened_zip
+            raise damaged(self.label, error) from error
+
+
+class FolderArchive(Archive):
+    """An unpacked folder, with all folders below it. Links to images are followed: they are the user's own."""
+
+    def __init__(self, path: Path, label: str) -> None:
+        super().__init__(path, label)
+        self.stamps: list[tuple[str, int, int]] = []
+        """Each image's name, size in bytes and time of change in nanoseconds, sorted by name."""
+        for name, status in sorted(_walk(path, "", label), key=lambda entry: entry[0]):
+            if self._admit(name, status.st_size):
+                self.stamps.append((name, status.st_size, status.st_mtime_ns))
+
+    def parts(self) -> list[Part]:
+        """One part: the whole."""
+        return [self._read]
+
+    def _read(self, sink: Sink) -> None:
+        for name in self.names:
+            try:
+                data = (self.path / name).read_bytes()
+            except OSError as error:
+                raise ArchiveError(f"{self.label}/{name}: can't be read ({error.strerror}).") from error
+            sink(name, data)
+
+
+def _walk(folder: Path, prefix: str, label: str) -> Iterable[tuple[str, os.stat_result]]:
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    yield from _walk(Path(entry.path), f"{prefix}{entry.name}/", label)
+                elif not entry.is_dir():
+                    yield prefix + entry.name, entry.stat()
+    except OSError as error:
+        raise ArchiveError(f"{label}: {error.filename or folder} can't be read ({error.strerror}).") from error
+
+
+def is_archive(path: Path) -> bool:
+    """Whether the name says that `path` is an archive which `open_archive` reads."""
+    return bool(re.search(r"\.(7z|zip|tar|tgz|tbz2?|txz|tar\.(gz|bz2|xz))$", path.name, re.IGNORECASE))
+
+
+def open_archive(path: Path, label: str | None = None, inside: str = "") -> Archive:
+    """The archive or folder at `path`, its listing read.
+
+    Args:
+        path: a .7z, .zip or .tar file, told by its first bytes, or a folder.
+        label: what messages call it; its file name if None.
+        inside: read only what lies in this folder of a zip file (ends with "/").
+
+    Raises:
+        ArchiveError: it is damaged, encrypted, of another kind, or has a member that must not be read.
+        ImageError: a member's name says that it is no image.
+    """
+    from podium.data.sevenzip import SevenZipArchive  # noqa: PLC0415  (py7zr takes 0.1 s to import; only a build needs it)
+
+    label = label or path.name
+    if path.is_dir():
+        return FolderArchive(path, label)
+    try:
+        with path.open("rb") as file:
+            start = file.read(6)
+    except OSError as error:
+        raise ArchiveError(f"{label}: can't be read ({error.strerror}).") from error
+    if start == b"7z\xbc\xaf\x27\x1c":
+        return SevenZipArchive(path, label)
+    if start[:4] in (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08"):
+        return ZipArchive(path, label, inside)
+    if not start:
+        raise damaged(label, "the file is empty")
+    if re.search(r"\.(tar(\.\w+)?|t[gbx]z2?)$", label, re.IGNORECASE):
+        return TarArchive(path, label)
+    raise damaged(label, "its first bytes are no archive's")

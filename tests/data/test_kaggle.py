@@ -1,0 +1,270 @@
+import io
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import podium.data
+from podium.errors import ArchiveError, DataError, ImageError, TableError
+
+KINDS = [".7z", ".zip", ".tar", ".tar.gz", ""]
+
+
+def one_zip(folder, target, prefix=""):
+    """The competition's one outer zip; inner archives stored, as Kaggle does it."""
+    with zipfile.ZipFile(target, "w") as archive:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                archive.write(path, prefix + path.relative_to(folder).as_posix())
+    return target
+
+
+def read_all(path):
+    dataset = podium.data.open(path)
+    return dataset.train, dataset.test, dataset.sample_submission
+
+
+def refused(path, error, *says):
+    """Opening and reading all of `path` raises `error`, in one or two lines that say each of `says`."""
+    with pytest.raises(error) as caught:
+        read_all(path)
+    message = str(caught.value)
+    assert message.count("\n") <= 1, message
+    for part in says:
+        assert part in message
+    return message
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_gives_the_same_images(kind, competition, png, cache):
+    dataset = podium.data.open(competition(kind))
+    train, test = dataset.train, dataset.test
+    assert dataset.kind == "kaggle"
+    assert dataset.name == "competition"
+    assert train.ids.tolist() == [str(i) for i in range(1, 13)]  # 10 after 9, as in the table
+    assert train.classes == dataset.classes == ("cat", "dog", "frog")
+    np.testing.assert_array_equal(train.labels, np.arange(1, 13) % 3)
+    expected = [np.asarray(Image.open(io.BytesIO(png(i)))) for i in range(1, 13)]
+    np.testing.assert_array_equal(train.pixels, expected)
+    assert test is not None
+    assert test.labels is None
+    assert test.ids.tolist() == ["1", "2", "3", "4", "5"]
+    sample = dataset.sample_submission
+    assert sample is not None
+    assert sample.columns == ("id", "label")
+    assert sample.ids.tolist() == ["1", "2", "3", "4", "5"]
+
+
+def test_fingerprint_is_the_datas_and_not_the_archives(competition, cache):
+    fingerprints = {podium.data.open(competition(kind, folder=f"as{kind}")).fingerprint for kind in KINDS}
+    assert len(fingerprints) == 1
+    labels = "id,label\n" + "".join(f"{i},{'cat' if i % 2 else 'dog'}\n" for i in range(1, 13))
+    assert podium.data.open(competition(labels=labels, folder="other")).fingerprint not in fingerprints
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("prefix", ["", "competition/"])
+def test_one_outer_zip(kind, prefix, competition, tmp_path, cache):
+    folder = competition(kind)
+    expected = podium.data.open(folder).train
+    (tmp_path / "alone").mkdir()
+    path = one_zip(folder, tmp_path / "alone" / "cifar-10.zip", prefix)
+    for where in (path, path.parent):
+        dataset = podium.data.open(where)
+        np.testing.assert_array_equal(dataset.train.pixels, expected.pixels)
+        np.testing.assert_array_equal(dataset.train.labels, expected.labels)
+        assert dataset.test is not None
+        assert len(dataset.test) == 5
+    assert not list(cache.root.glob("**/spool-*"))
+
+
+def test_training_never_opens_the_test_set(competition, cache):
+    folder = competition()
+    (folder / "test.7z").write_bytes(b"no archive")
+    (folder / "sampleSubmission.csv").write_bytes(b"")
+    dataset = podium.data.open(folder)
+    assert len(dataset.train) == 12
+    with pytest.raises(TableError, match="sampleSubmission"):
+        _ = dataset.test
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        "\ufeffid,label\n{rows}",
+        "id,label\r\n{crlf}",
+        "Id , Label\n{rows}",
+        "label,id\n{swapped}",
+        "id,photographer,label\n{extra}",
+        '"id","label"\n{quoted}',
+        "id,label\n{rows}\n\n",
+        "id,label\n{reversed}",
+        "image,breed\n{rows}",
+    ],
+)
+def test_tables_that_simply_work(labels, competition, cache):
+    pairs = [(str(i), ("cat", "dog", "frog")[i % 3]) for i in range(1, 13)]
+    text = labels.format(
+        rows="\n".join(f"{i},{name}" for i, name in pairs),
+        crlf="\r\n".join(f"{i},{name}" for i, name in pairs),
+        swapped="\n".join(f"{name},{i}" for i, name in pairs),
+        extra="\n".join(f'{i},"Doe, Jane",{name}' for i, name in pairs),
+        quoted="\n".join(f'"{i}","{name}"' for i, name in pairs),
+        reversed="\n".join(f"{i},{name}" for i, name in reversed(pairs)),
+    )
+    train = podium.data.open(competition(labels=text.encode())).train
+    assert [(image_id, train.classes[label]) for image_id, label in zip(train.ids, train.labels, strict=True)] == pairs
+
+
+ROWS = "".join(f"{i},cat\n" for i in range(1, 13))
+
+
+@pytest.mark.parametrize(
+    ("labels", "says"),
+    [
+        (f"id,label\n{ROWS}13,cat\n", ("trainLabels.csv, line 14", "'13'", "no image in train.7z")),
+        (f"id,label\n{ROWS}13,cat\n14,cat\n", ("'13'", "1 more")),
+        (f"id,label\n{ROWS}7,dog\n", ("trainLabels.csv, line 14", "'7'", "already in line 8")),
+        (ROWS, ("trainLabels.csv, line 1", "'1,cat'", "no header")),
+        ("", ("trainLabels.csv", "empty")),
+        ("id,label\n", ("trainLabels.csv", "no rows")),
+        (f"id,label\n{ROWS}13,\n", ("trainLabels.csv, line 14", "label is empty")),
+        (f"id,label\n{ROWS},cat\n", ("trainLabels.csv, line 14", "id is empty")),
+        (f"id,label\n{ROWS}13\n", ("trainLabels.csv, line 14", "1 of the header's 2 columns")),
+        (f"id,label\n{ROWS}".encode() + b"13,caf\xe9\n", ("trainLabels.csv, line 14", "UTF-8")),
+        (f'id,label\n{ROWS}13,"cat\n', ("trainLabels.csv, line 14",)),
+        (f"id,colour,shape\n{ROWS}", ("trainLabels.csv, line 1", "label")),
+    ],
+)
+def test_bad_labels(labels, says, competition, cache):
+    refused(competition(labels=labels), TableError, *says)
+    assert cache.packs() == []
+
+
+def test_image_without_label(competition, cache):
+    folder = competition(labels="id,label\n" + "".join(f"{i},cat\n" for i in range(1, 12)))
+    refused(folder, ArchiveError, "train.7z", "'12'", "no row in trainLabels.csv")
+    assert cache.packs() == []
+
+
+def test_labels_are_compared_at_later_openings_too(competition, cache):
+    folder = competition()
+    assert len(podium.data.open(folder).train) == 12
+    (folder / "trainLabels.csv").write_text(f"id,label\n{ROWS}13,cat\n")
+    refused(folder, TableError, "'13'")
+
+
+def test_doubled_id_in_the_archive(competition, png, cache):
+    train = {f"train/{i}.png": png(i) for i in range(1, 13)} | {"train/more/7.jpg": png(1)}
+    refused(competition(train=train), ArchiveError, "train.7z", "'train/7.png'", "'train/more/7.jpg'", "the id '7'")
+    assert cache.packs() == []
+
+
+def test_unknown_class_in_sample_submission(competition, cache):
+    sample = "id,label\n1,cat\n2,horse\n3,cat\n4,cat\n5,cat\n"
+    refused(competition(sample=sample), TableError, "sampleSubmission.csv, line 3", "'horse'", "cat, dog, frog")
+
+
+@pytest.mark.parametrize(("rows", "error"), [(4, ArchiveError), (6, TableError)])
+def test_sample_submission_and_test_images_differ(rows, error, competition, cache):
+    sample = "id,label\n" + "".join(f"{i},cat\n" for i in range(1, rows + 1))
+    refused(competition(sample=sample), error, "sampleSubmission.csv", f"'{max(rows, 5)}'", "test.7z")
+
+
+@pytest.mark.parametrize("kind", [".7z", ".zip", ".tar.gz"])
+def test_truncated_archive(kind, competition, cache):
+    folder = competition(kind)
+    path = folder / f"train{kind}"
+    path.write_bytes(path.read_bytes()[:-100])
+    refused(folder, ArchiveError, f"train{kind}", "Download it again")
+    assert cache.packs() == []
+
+
+def test_corrupt_inner_archive_of_an_outer_zip(competition, tmp_path, cache):
+    folder = competition()
+    path = folder / "train.7z"
+    content = bytearray(path.read_bytes())
+    content[100] ^= 255
+    path.write_bytes(content)
+    refused(one_zip(folder, tmp_path / "all.zip"), ArchiveError, "all.zip/train.7z", "Download it again")
+    assert cache.packs() == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_member_that_is_no_image(kind, competition, png, cache):
+    train = {f"train/{i}.png": png(i) for i in range(1, 13)} | {"train/5.png": b"<html>not found</html>"}
+    refused(
+        competition(kind, train=train), ImageError, f"train{kind}", "'train/5.png'" if kind else "5.png", "no image"
+    )
+    assert cache.packs() == []
+
+
+def test_member_of_another_size(competition, png, cache):
+    train = {f"train/{i}.png": png(i) for i in range(1, 13)} | {"train/5.png": png(5, 16)}
+    folder = competition(train=train)
+    refused(folder, ImageError, "train.7z", "5.png", "16x16", "8x8", "--image-size 8")
+    assert cache.packs() == []
+    assert podium.data.open(folder, image_size=8).train.size == (8, 8)
+    assert podium.data.open(folder, image_size=4).train.size == (4, 4)
+    assert len(cache.packs()) == 2
+
+
+def test_converted_images(competition, png, cache):
+    rng = np.random.default_rng(0)
+    train = {f"{i}.png": png(i) for i in range(1, 13)}
+    for i, image in enumerate(
+        [
+            Image.fromarray(rng.integers(0, 256, (8, 8), np.uint8)),
+            Image.fromarray(rng.integers(0, 256, (8, 8), np.uint8), "P"),
+            Image.fromarray(rng.integers(0, 256, (8, 8, 4), np.uint8)),
+            Image.fromarray(rng.integers(0, 65536, (8, 8), np.uint16)),
+        ],
+        start=1,
+    ):
+        if image.mode == "P":
+            image.putpalette(list(range(256)) * 3)
+        buffer = io.BytesIO()
+        image.save(buffer, "PNG")
+        train[f"{i}.png"] = buffer.getvalue()
+    assert podium.data.open(competition(train=train)).train.pixels.shape == (12, 8, 8, 3)
+
+
+@pytest.mark.parametrize("kind", [".zip", ".tar"])
+def test_climbing_paths(kind, competition, png, tmp_path, cache):
+    train = {f"train/{i}.png": png(i) for i in range(1, 12)} | {"../../12.png": png(12)}
+    refused(competition(kind, train=train), ArchiveError, f"train{kind}", "'../../12.png'")
+    assert cache.packs() == []
+    assert not list(tmp_path.parent.glob("*12.png"))
+
+
+def test_what_is_no_dataset(tmp_path, competition, cache):
+    (tmp_path / "empty").mkdir()
+    refused(tmp_path / "empty", DataError, "folder is empty", "train.7z", "trainLabels.csv")
+    (tmp_path / "stuff").mkdir()
+    (tmp_path / "stuff" / "thesis.tex").write_text("x")
+    refused(tmp_path / "stuff", DataError, "Looked for", "train.7z", "trainLabels.csv")
+    refused(tmp_path / "stuff" / "thesis.tex", DataError, "Looked for")
+    refused(tmp_path / "nowhere", DataError, "no such file or folder", "digits")
+    refused(competition(labels=None), DataError, "train.7z is there", "trainLabels.csv is missing")
+    folder = competition(folder="no-train")
+    (folder / "train.7z").unlink()
+    refused(folder, DataError, "trainLabels.csv is there", "train.7z")
+    folder = competition(folder="no-test")
+    (folder / "test.7z").unlink()
+    refused(folder, DataError, "sampleSubmission.csv is there", "test.7z")
+    (folder / "sampleSubmission.csv").unlink()
+    assert podium.data.open(folder).test is None
+    assert podium.data.open(folder).sample_submission is None
+
+
+def test_empty_train_folder(competition, cache):
+    folder = competition("")
+    for path in (folder / "train" / "train").iterdir():
+        path.unlink()
+    refused(folder, ArchiveError, "train: holds no image")
+
+
+def test_bad_image_size(competition):
+    with pytest.raises(DataError, match="image_size is 0"):
+        podium.data.open(competition(), image_size=0)

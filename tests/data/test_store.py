@@ -1,0 +1,226 @@
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import podium.data
+from podium.data import store
+from podium.data.store import natural_order
+from podium.errors import ArchiveError, StorageError
+
+OPEN = "import sys, podium.data; print(podium.data.open(sys.argv[1]).train.pixels.sum())"
+OPEN_SLOWLY = """
+import sys, time, podium.data
+from podium.data import store
+whole = store.decode
+def slow(*args):
+    print("decoding", flush=True)
+    time.sleep(float(sys.argv[2]))
+    return whole(*args)
+store.decode = slow
+progress = lambda what, done, total: print(what, flush=True)
+print(podium.data.open(sys.argv[1], progress=progress).train.pixels.sum())
+"""
+
+
+def start(code, *args):
+    return subprocess.Popen([sys.executable, "-c", code, *map(str, args)], stdout=subprocess.PIPE, text=True)
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """Names of the members decoded so far."""
+    names: list[str] = []
+
+    def spy(data, where, image_size):
+        names.append(where)
+        return whole(data, where, image_size)
+
+    whole = store.decode
+    monkeypatch.setattr(store, "decode", spy)
+    return names
+
+
+def test_second_opening_decodes_nothing(competition, cache, decoded):
+    folder = competition()
+    first = podium.data.open(folder).train
+    assert len(decoded) == 12
+    second = podium.data.open(folder).train
+    assert len(decoded) == 12
+    assert isinstance(second.pixels, np.memmap)
+    assert not second.pixels.flags.writeable
+    np.testing.assert_array_equal(first.pixels, second.pixels)
+
+
+@pytest.mark.parametrize("kind", [".7z", ""])
+def test_changed_images_are_noticed(kind, competition, png, cache):
+    folder = competition(kind)
+    before = podium.data.open(folder)
+    fingerprint, pixels = before.fingerprint, before.train.pixels.copy()
+    changed = {f"train/{i}.png": png(i + (i == 7) * 50) for i in range(1, 13)}
+    after = podium.data.open(competition(kind, train=changed))
+    assert after.fingerprint != fingerprint
+    assert np.flatnonzero((after.train.pixels != pixels).any((1, 2, 3))).tolist() == [6]
+
+
+def test_changed_labels_are_noticed_and_nothing_is_decoded_again(competition, cache, decoded):
+    folder = competition()
+    before = podium.data.open(folder)
+    fingerprint = before.fingerprint
+    (folder / "trainLabels.csv").write_text("id,label\n" + "".join(f"{i},{'ab'[i % 2]}\n" for i in range(1, 13)))
+    after = podium.data.open(folder)
+    assert after.train.classes == ("a", "b")
+    assert after.fingerprint != fingerprint
+    assert len(decoded) == 12
+
+
+def test_hash_is_remembered_only_once_the_file_has_settled(competition, cache, monkeypatch):
+    folder = competition()
+    podium.data.open(folder).train  # noqa: B018
+    assert not list(cache.root.glob("hashes/*"))
+    monkeypatch.setattr("podium.data.cache.SETTLED_NS", 0)
+    podium.data.open(folder).train  # noqa: B018
+    assert len(list(cache.root.glob("hashes/*"))) == 1
+    monkeypatch.setattr("podium.data.cache.hashlib.file_digest", None)  # would fail if it were called
+    assert len(podium.data.open(folder).train) == 12
+
+
+@pytest.mark.parametrize("name", ["pixels.npy", "ids.json", "pack.json"])
+@pytest.mark.parametrize("damage", ["short", "missing"])
+def test_damaged_pack_is_built_again(name, damage, competition, cache, decoded):
+    folder = competition()
+    expected = podium.data.open(folder).train.pixels.copy()
+    (path,) = cache.root.glob(f"packs/*/{name}")
+    if damage == "short":
+        path.write_bytes(path.read_bytes()[:-5])
+    else:
+        path.unlink()
+    np.testing.assert_array_equal(podium.data.open(folder).train.pixels, expected)
+    assert len(decoded) == 24
+    assert len(cache.packs()) == 1
+
+
+def test_kill_half_way_leaves_nothing_that_is_taken_for_whole(competition, cache, decoded):
+    folder = competition()
+    process = start(OPEN_SLOWLY, folder, 0.1)
+    assert process.stdout is not None
+    for _ in range(6):
+        while process.stdout.readline() != "decoding\n":
+            pass
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert [name[0] for name in cache.packs()] == ["."]  # a half-built one
+    assert len(podium.data.open(folder).train) == 12
+    assert len(decoded) == 12
+    assert len(cache.packs()) == 1
+    assert not cache.packs()[0].startswith(".")
+
+
+def test_second_of_two_processes_waits_and_uses_the_firsts(competition, cache):
+    folder = competition()
+    first = start(OPEN_SLOWLY, folder, 0.1)
+    assert first.stdout is not None
+    while first.stdout.readline() != "decoding\n":
+        pass
+    second = start(OPEN_SLOWLY, folder, 0)
+    out_first, out_second = first.communicate()[0].split("\n"), second.communicate()[0].split("\n")
+    assert out_second[0] == "waiting for another process that is reading train.7z"
+    assert "decoding" not in out_second
+    assert out_first[-2] == out_second[-2]
+    assert first.returncode == second.returncode == 0
+    assert len(cache.packs()) == 1
+
+
+def test_many_processes_at_once(competition, cache):
+    folder = competition()
+    processes = [start(OPEN, folder) for _ in range(4)]
+    assert len({process.communicate()[0] for process in processes}) == 1
+    assert [process.returncode for process in processes] == [0] * 4
+    assert len(cache.packs()) == 1
+
+
+def test_cache_that_cannot_be_written(competition, cache):
+    cache.root.write_text("a file where the folder should be")
+    with pytest.raises(StorageError, match="PODIUM_CACHE"):
+        podium.data.open(competition()).train  # noqa: B018
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such limit")
+def test_full_disk(competition, cache):
+    limited = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n{OPEN}"
+    process = subprocess.run(
+        [sys.executable, "-c", limited, competition()], capture_output=True, text=True, check=False
+    )
+    assert "podium.errors.StorageError: The cache" in process.stderr
+    assert cache.packs() == []
+
+
+def test_archive_that_grows_while_it_is_read(competition, cache, monkeypatch):
+    folder = competition()
+
+    def grow(*args):
+        with (folder / "train.7z").open("ab") as file:
+            file.write(b"x")
+        return whole(*args)
+
+    whole = store.decode
+    monkeypatch.setattr(store, "decode", grow)
+    with pytest.raises(ArchiveError, match=r"train\.7z: was changed while it was read"):
+        podium.data.open(folder).train  # noqa: B018
+    assert cache.packs() == []
+
+
+def test_interrupt_leaves_nothing(competition, cache, monkeypatch):
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(store, "decode", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        podium.data.open(competition()).train  # noqa: B018
+    assert cache.packs() == []
+
+
+def test_progress_reaches_the_total(competition, cache, monkeypatch):
+    monkeypatch.setattr(store, "TICK_SECONDS", 0)
+    calls = []
+    podium.data.open(competition(), progress=lambda *call: calls.append(call)).train  # noqa: B018
+    assert calls[0] == ("listing train.7z", 0, 0)
+    assert [done for what, done, total in calls if what == "reading train.7z"] == [*range(1, 13), 12]
+    assert {total for what, done, total in calls[1:]} == {12}
+
+
+def test_natural_order():
+    def ordered(names):
+        return [names[i] for i in natural_order(names)]
+
+    assert ordered(["10", "9", "1", "01"]) == ["01", "1", "9", "10"]
+    assert ordered(["img10", "img9", "a", "img9b", "10", "9x"]) == ["9x", "10", "a", "img9", "img9b", "img10"]
+    assert sorted(ordered(["9" * 5000, "²", "8" * 5000])) == sorted(["9" * 5000, "²", "8" * 5000])  # no number so long
+
+
+def test_the_room_does_not_import_torch():
+    code = "import sys, podium.data; sys.exit('torch' in sys.modules or 'py7zr' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.real_data
+@pytest.mark.slow
+def test_the_real_competition(real_cifar10, cache):
+    start = time.perf_counter()
+    train = podium.data.open(real_cifar10).train
+    first = time.perf_counter() - start
+    assert train.pixels.shape == (50_000, 32, 32, 3)
+    assert np.bincount(train.labels).tolist() == [5000] * 10
+    assert train.ids[[0, 9, 49_999]].tolist() == ["1", "10", "50000"]
+    assert [train.classes[label] for label in train.labels[:3]] == ["frog", "truck", "truck"]
+    mean = train.pixels.reshape(-1, 3).mean(0) / 255
+    np.testing.assert_allclose(mean, (0.4914, 0.4822, 0.4465), atol=1e-4)
+    start = time.perf_counter()
+    again = podium.data.open(real_cifar10).train
+    second = time.perf_counter() - start
+    assert again.ids[-1] == "50000"
+    assert first < 60  # bench/opening.py holds the figures; this is for a loaded machine
+    assert second < 1

@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+import torch
+
+from podium import models
+from podium.errors import RunError
+from podium.models import Classifier, Preprocessing
+
+PREPROCESSING = Preprocessing(("a", "b", "ü"), (12, 12), (0.4, 0.5, 0.6), (0.2, 0.25, 0.3))
+
+
+@pytest.fixture
+def classifier():
+    torch.manual_seed(0)
+    net = models.create("sprint", 3, (12, 12)).to(memory_format=torch.channels_last)
+    return Classifier("sprint", net, PREPROCESSING).eval()
+
+
+def test_normalisation_is_that_of_the_textbook():
+    pixels = torch.randint(0, 256, (2, 3, 4, 5), dtype=torch.uint8)
+    mean, std = np.array(PREPROCESSING.mean), np.array(PREPROCESSING.std)
+    expected = (pixels.numpy() / 255 - mean[:, None, None]) / std[:, None, None]
+    assert np.allclose(PREPROCESSING.normalize(pixels).numpy(), expected, atol=1e-5)
+
+
+def test_what_is_saved_loads_with_its_preprocessing(classifier, tmp_path):
+    path = tmp_path / "model.safetensors"
+    classifier.save(path)
+    again = Classifier.load(path)
+    assert again.preprocessing == PREPROCESSING
+    pixels = torch.randint(0, 256, (5, 3, 12, 12), dtype=torch.uint8)
+    with torch.no_grad():
+        assert torch.equal(again(pixels), classifier(pixels))
+
+
+def test_a_missing_file_says_so(tmp_path):
+    with pytest.raises(RunError, match="missing"):
+        Classifier.load(tmp_path / "model.safetensors")
+
+
+@pytest.mark.parametrize("keep", [0, 7, 100, 5000, -1])
+def test_a_damaged_file_says_so(classifier, tmp_path, keep):
+    path = tmp_path / "model.safetensors"
+    classifier.save(path)
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(RunError, match="damaged"):
+        Classifier.load(path)
+
+
+def test_another_safetensors_file_is_none(tmp_path):
+    from safetensors.torch import save_file
+
+    save_file({"x": torch.zeros(2)}, tmp_path / "x.safetensors")
+    with pytest.raises(RunError, match="no podium classifier"):
+        Classifier.load(tmp_path / "x.safetensors")

@@ -1,0 +1,110 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from podium.errors import RecipeError
+from podium.recipe import Recipe, default_recipe_name, load_recipe, recipe_names, recipe_text
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_what_ships_is_named_as_its_file_and_says_its_command(name):
+    recipe = load_recipe(name)
+    assert recipe.name == name
+    assert f"--recipe {name}" in recipe_text(name) or "podium train digits" in recipe_text(name)
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_toml_round_trip(name):
+    recipe = load_recipe(name)
+    assert Recipe.from_toml(recipe.to_toml(), "x") == recipe
+
+
+@given(
+    st.builds(
+        Recipe,
+        name=st.text(st.characters(codec="utf-8")),
+        epochs=st.floats(1e-6, 1e6),
+        nesterov=st.booleans(),
+        batch_size=st.integers(1, 10**6),
+        mean=st.just((0.1, 0.2, 0.3)),
+        std=st.tuples(*[st.floats(1e-3, 10)] * 3),
+    )
+)
+def test_any_recipe_survives_toml(recipe):
+    assert Recipe.from_toml(recipe.to_toml(), "x") == recipe
+
+
+def test_seed_recipes_say_what_the_seed_did():
+    recipe = load_recipe("seed_resnet164_v2")
+    assert (recipe.learning_rate, recipe.momentum, recipe.weight_decay, recipe.nesterov) == (0.1, 0.9, 1e-4, False)
+    assert (recipe.schedule_period, recipe.schedule_factor, recipe.epochs, recipe.batch_size) == (90, 0.1, 200, 128)
+    assert (recipe.last_batch, recipe.loss_reduction) == ("keep", "sum_over_batch_size")
+    assert (recipe.resize, recipe.brightness, recipe.hue, recipe.crop_area_min, recipe.flip) == (
+        40,
+        0.5,
+        0.5,
+        0.64,
+        "random",
+    )
+    assert recipe.mean == (0.4914, 0.4822, 0.4465)
+    assert recipe.std == (0.2023, 0.1994, 0.2010)
+
+
+def test_settings_override():
+    recipe = load_recipe("sprint", ["epochs=3", "flip=none", "mean=[0.5, 0.5, 0.5]", "std = [1, 1, 1]"])
+    assert (recipe.epochs, recipe.flip, recipe.mean, recipe.std) == (3.0, "none", (0.5, 0.5, 0.5), (1.0, 1.0, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("epoch=3", ["unknown key 'epoch'", "'epochs'"]),
+        ("learning_rat=3", ["'learning_rate'"]),
+        ("xyzzy=3", ["unknown key 'xyzzy'", "the keys are"]),
+        ("epochs=-1", ["epochs", "above 0"]),
+        ("epochs=nan", ["epochs", "a number"]),
+        ("batch_size=1.5", ["batch_size", "whole number"]),
+        ("batch_size=true", ["batch_size", "whole number"]),
+        ("channels_last=1", ["channels_last", "true or false"]),
+        ("flip=alternate", ["flip", "'alternating'"]),
+        ("hold_out=1", ["hold_out", "below 1"]),
+        ("brightness=2", ["brightness", "between 0 and 1"]),
+        ("mean=[1]", ["mean"]),
+        ("epochs", ["key=value"]),
+        ("schedule=step", ["schedule_period"]),
+        ("std=[1,1,0]", ["mean and std go together"]),
+        ("crop_area_min=0", ["crop_area_min"]),
+    ],
+)
+def test_what_can_not_be_is_said_with_its_key(setting, words):
+    with pytest.raises(RecipeError) as caught:
+        load_recipe("sprint", [setting])
+    assert all(word in str(caught.value) for word in words), caught.value
+    assert str(caught.value).count("\n") <= 1
+
+
+def test_a_file_is_a_recipe_too(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('model = "seed_resnet18"\nepochs = 3\n')
+    assert load_recipe(path).model == "seed_resnet18"
+
+
+@pytest.mark.parametrize(
+    ("text", "word"), [("epochs = ", "no valid TOML"), ("epoch = 3", "'epochs'"), ("epochs = 0", "above 0")]
+)
+def test_a_wrong_file_is_named(tmp_path, text, word):
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(RecipeError, match=word) as caught:
+        load_recipe(path)
+    assert "mine.toml" in str(caught.value)
+
+
+def test_no_such_recipe_names_the_nearest():
+    with pytest.raises(RecipeError, match="'sprint'"):
+        load_recipe("sprnt")
+
+
+def test_few_images_get_the_small_recipe():
+    assert default_recipe_name(1_437) == "sprint_small"
+    assert default_recipe_name(45_000) == "sprint"
