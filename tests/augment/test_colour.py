@@ -13,9 +13,6 @@ from torch import Tensor
 from podium.augment import adjust_brightness, turn_hue
 from podium.augment.colour import random_factors, random_turns
 
-settings.register_profile("augment", deadline=None)
-settings.load_profile("augment")
-
 
 def random_pixels(seed: int, *shape: int) -> Tensor:
     return torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))

@@ -12,9 +12,6 @@ from torch import Tensor
 from podium.augment import resize, resized_crop
 from podium.augment.crop import random_boxes
 
-settings.register_profile("augment", deadline=None)
-settings.load_profile("augment")
-
 sides = st.integers(1, 24)
 Box = tuple[int, int, int, int]
 

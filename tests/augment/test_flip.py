@@ -9,9 +9,6 @@ from hypothesis import strategies as st
 from podium.augment import flip
 from podium.augment.flip import alternating_mask, random_mask
 
-settings.register_profile("augment", deadline=None)
-settings.load_profile("augment")
-
 
 def splitmix64(state: int) -> int:
     """The finalizer, with Python's integers."""

@@ -12,9 +12,6 @@ from podium.augment import Pipeline, adjust_brightness, flip, resize, resized_cr
 from podium.augment import pipeline as pipeline_module
 from podium.errors import RecipeError
 
-settings.register_profile("augment", deadline=None)
-settings.load_profile("augment")
-
 SEED_CHAIN: dict[str, Any] = {"resize": 40, "brightness": 0.5, "hue": 0.5, "crop_area_min": 0.64, "flip": "random"}
 SPRINT: dict[str, Any] = {"flip": "alternating", "translate": 2}
 ALL: dict[str, Any] = {**SEED_CHAIN, "flip": "alternating", "translate": 3}

@@ -8,9 +8,6 @@ from hypothesis import strategies as st
 from podium.augment import translate
 from podium.augment.translate import random_shifts
 
-settings.register_profile("augment", deadline=None)
-settings.load_profile("augment")
-
 
 @given(st.integers(1, 6), st.integers(1, 4), st.integers(2, 12), st.integers(2, 12), st.data())
 @settings(max_examples=60)

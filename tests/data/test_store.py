@@ -13,12 +13,15 @@ from podium.errors import ArchiveError, StorageError
 
 OPEN = "import sys, podium.data; print(podium.data.open(sys.argv[1]).train.pixels.sum())"
 OPEN_SLOWLY = """
-import sys, time, podium.data
+import pathlib, sys, time, podium.data
 from podium.data import store
-whole = store.decode
+whole, count = store.decode, 0
 def slow(*args):
-    print("decoding", flush=True)
-    time.sleep(float(sys.argv[2]))
+    global count
+    count += 1
+    print("decoding", count, flush=True)
+    while count == 6 and not pathlib.Path(sys.argv[2]).exists():
+        time.sleep(0.01)
     return whole(*args)
 store.decode = slow
 progress = lambda what, done, total: print(what, flush=True)
@@ -56,7 +59,8 @@ def test_second_opening_decodes_nothing(competition, cache, decoded):
 
 
 @pytest.mark.parametrize("kind", [".7z", ""])
-def test_changed_images_are_noticed(kind, competition, png, cache):
+def test_changed_images_are_noticed(kind, competition, png, cache, monkeypatch):
+    monkeypatch.setattr("podium.data.cache.SETTLED_NS", 0)  # so that the hash is remembered
     folder = competition(kind)
     before = podium.data.open(folder)
     fingerprint, pixels = before.fingerprint, before.train.pixels.copy()
@@ -105,11 +109,10 @@ def test_damaged_pack_is_built_again(name, damage, competition, cache, decoded):
 
 def test_kill_half_way_leaves_nothing_that_is_taken_for_whole(competition, cache, decoded):
     folder = competition()
-    process = start(OPEN_SLOWLY, folder, 0.1)
+    process = start(OPEN_SLOWLY, folder, "never")
     assert process.stdout is not None
-    for _ in range(6):
-        while process.stdout.readline() != "decoding\n":
-            pass
+    while process.stdout.readline() != "decoding 6\n":
+        pass
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert [name[0] for name in cache.packs()] == ["."]  # a half-built one
@@ -119,16 +122,18 @@ def test_kill_half_way_leaves_nothing_that_is_taken_for_whole(competition, cache
     assert not cache.packs()[0].startswith(".")
 
 
-def test_second_of_two_processes_waits_and_uses_the_firsts(competition, cache):
+def test_second_of_two_processes_waits_and_uses_the_firsts(competition, cache, tmp_path):
     folder = competition()
-    first = start(OPEN_SLOWLY, folder, 0.1)
+    first = start(OPEN_SLOWLY, folder, tmp_path / "go")
     assert first.stdout is not None
-    while first.stdout.readline() != "decoding\n":
+    while first.stdout.readline() != "decoding 6\n":
         pass
-    second = start(OPEN_SLOWLY, folder, 0)
+    second = start(OPEN_SLOWLY, folder, tmp_path / "go")
+    assert second.stdout is not None
+    assert second.stdout.readline() == "waiting for another process that is reading train.7z\n"
+    (tmp_path / "go").touch()
     out_first, out_second = first.communicate()[0].split("\n"), second.communicate()[0].split("\n")
-    assert out_second[0] == "waiting for another process that is reading train.7z"
-    assert "decoding" not in out_second
+    assert len(out_second) == 2  # the sum and the end: it decoded nothing
     assert out_first[-2] == out_second[-2]
     assert first.returncode == second.returncode == 0
     assert len(cache.packs()) == 1

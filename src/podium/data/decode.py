@@ -27,8 +27,8 @@ def decode(data: bytes, where: str, image_size: int | tuple[int, int] | None = N
     Args:
         data: the file's bytes.
         where: archive and member, for messages.
-        image_size: if given, the image is resized to this many pixels a side, or to (height, width), bilinear over the source's whole area
-            (antialiased), without keeping its proportions.
+        image_size: if given, the image is resized to this many pixels a side, or to (height, width), bilinear over the
+            source's whole area (antialiased), without keeping its proportions.
 
     Returns:
         uint8 (H, W, 3), RGB; read-only.

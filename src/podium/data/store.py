@@ -2,7 +2,7 @@
 
     <cache>/packs/<key>/pixels.npy   uint8 (N, H, W, 3)
                         ids.json     N names, in the order of the pixels: natural order, whatever the archive's
-                        pack.json    sizes of the two, and a fingerprint of the images
+                        pack.json    where they came from, and a fingerprint of them
     <cache>/locks/<key>.lock         held by the process that builds
 
 The key is the archive's content, so a changed archive is another pack. A pack is built beside its place and renamed to
@@ -176,8 +176,6 @@ def _read(place: Path) -> Pack | None:
     """The pack at `place`; None if there is none, or if it is damaged."""
     try:
         about = json.loads((place / "pack.json").read_text())
-        if any((place / name).stat().st_size != size for name, size in about["bytes"].items()):
-            return None
         ids = json.loads((place / "ids.json").read_text())
         pixels = np.load(place / "pixels.npy", mmap_mode="r", allow_pickle=False)
         if pixels.shape[0] != len(ids):
@@ -216,7 +214,6 @@ def _build(
         about = {
             "source": source.label,
             "fingerprint": digest(json.dumps([shape, ids]), hashes),
-            "bytes": {name: (building / name).stat().st_size for name in ("pixels.npy", "ids.json")},
         }
         _write(building / "pack.json", json.dumps(about, indent=1).encode())
         for spool in building.glob("spool-*"):

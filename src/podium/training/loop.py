@@ -52,6 +52,7 @@ class Progress:
         loss, accuracy: means over this epoch's images so far, as they were trained on.
         hold_out_accuracy: without test-time augmentation, where the step ended with a look at it.
         images_per_second: median of the last steps, without evaluation.
+        train_seconds: spent on steps, over all sittings.
         seconds_left: of training, at that speed.
     """
 
@@ -64,6 +65,7 @@ class Progress:
     accuracy: float
     hold_out_accuracy: float | None
     images_per_second: float
+    train_seconds: float
     seconds_left: float
 
 
@@ -211,6 +213,7 @@ def fit(
                     accuracy=accuracy,
                     hold_out_accuracy=hold_out_accuracy,
                     images_per_second=min(recipe.batch_size, len(images)) / step_seconds,
+                    train_seconds=state.train_seconds,
                     seconds_left=(num_steps - state.step) * step_seconds,
                 )
             )
@@ -230,7 +233,8 @@ def _steps_per_epoch(recipe: Recipe, num_images: int) -> int:
     if num_images < recipe.batch_size:
         raise RecipeError(
             f"batch_size {recipe.batch_size:,} is larger than the {num_images:,} training images, and "
-            f"last_batch = 'drop' leaves none.\nTry --recipe sprint_small, or --set batch_size={max(1, num_images // 10)}."
+            f"last_batch = 'drop' leaves none.\n"
+            f"Try --recipe sprint_small, or --set batch_size={max(1, num_images // 10)}."
         )
     return num_images // recipe.batch_size
 
@@ -240,7 +244,7 @@ def _new_classifier(recipe: Recipe, seed: int, images: Images) -> Classifier:
     with isolated_seed(seed, "weights"):
         network = models.create(recipe.model, len(images.classes), images.size)
     mean, std = (recipe.mean, recipe.std) if recipe.mean else _mean_and_std(images)
-    preprocessing = Preprocessing(images.classes, images.size, mean, std)  # type: ignore[arg-type]  # three numbers each
+    preprocessing = Preprocessing(images.classes, images.size, _three(mean), _three(std))
     classifier = Classifier(recipe.model, network, preprocessing)
     prepare = getattr(network, "prepare", None)  # a net may look at the data before it is trained
     if prepare is not None:
@@ -248,6 +252,11 @@ def _new_classifier(recipe: Recipe, seed: int, images: Images) -> Classifier:
         pixels = torch.from_numpy(images.pixels[np.sort(some.numpy())]).permute(0, 3, 1, 2)
         prepare(preprocessing.normalize(pixels))
     return classifier
+
+
+def _three(values: tuple[float, ...]) -> tuple[float, float, float]:
+    red, green, blue = values
+    return red, green, blue
 
 
 def _mean_and_std(images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:

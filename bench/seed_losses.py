@@ -1,0 +1,59 @@
+"""Both seed recipes on the real data, from the start: does the loss fall as the seed's log says?
+
+    python bench/seed_losses.py DATA [--epochs 1] [--recipes seed_resnet164_v2 seed_resnet18]
+
+The seed's log: mean loss 1.656 and training accuracy 0.392 over the first epoch of its "ResNet-164 v2".
+"""
+
+import argparse
+from pathlib import Path
+
+from common import write_result
+
+import podium
+from podium import training
+
+
+def show(now: training.Progress) -> None:
+    if now.step % 20 == 0 or now.ends_epoch:
+        print(
+            f"  step {now.step}  loss {now.loss:.4f}  accuracy {now.accuracy:.4f}  {now.images_per_second:.0f} images/s",
+            flush=True,
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", help="the CIFAR-10 competition's folder")
+    parser.add_argument("--epochs", type=float, default=1.0)
+    parser.add_argument("--recipes", nargs="+", default=["seed_resnet164_v2", "seed_resnet18"])
+    parser.add_argument("--runs", type=Path, default=Path("runs/bench"), help="where the runs go")
+    args = parser.parse_args()
+
+    data = podium.open(args.data)
+    figures: dict[str, object] = {"seed_log": {"seed_resnet164_v2": {"loss": 1.656, "accuracy": 0.392, "epochs": 1}}}
+    for name in args.recipes:
+        folder = args.runs / f"{name}-0"
+        print(folder, flush=True)
+        if (folder / "manifest.json").exists():
+            run = podium.resume(folder, data, on_progress=show)
+        else:
+            run = podium.train(data, name, settings={"epochs": args.epochs}, out=folder, on_progress=show)
+        lines = run.metrics()
+        last = [line for line in lines if line["kind"] == "epoch"][-1]
+        figures[name] = {
+            "n": 1,
+            "num_steps": last["step"],
+            "epochs": round(last["epoch"], 3),
+            "mean_loss": round(last["loss"], 4),
+            "training_accuracy": round(last["accuracy"], 4),
+            "hold_out_accuracy": run.manifest["hold_out"]["accuracy"],
+            "running_mean_loss": {line["step"]: round(line["loss"], 3) for line in lines if line["kind"] == "step"},
+            "train_minutes": round(run.manifest["train_seconds"] / 60, 1),
+        }
+        path = write_result("seed-losses", f"python bench/seed_losses.py DATA --epochs {args.epochs:g}", figures)
+    print(path.read_text())
+
+
+if __name__ == "__main__":
+    main()
