@@ -17,7 +17,8 @@ from podium import training
 def show(now: training.Progress) -> None:
     if now.step % 20 == 0 or now.ends_epoch:
         print(
-            f"  step {now.step}  loss {now.loss:.4f}  accuracy {now.accuracy:.4f}  {now.images_per_second:.0f} images/s",
+            f"  step {now.step}  loss {now.loss:.4f}  accuracy {now.accuracy:.4f}"
+            f"  {now.images_per_second:.0f} images/s",
             flush=True,
         )
 

@@ -12,7 +12,7 @@ def test_writes_and_replaces(tmp_path):
     write_atomically(path, "one")
     write_atomically(path, b"two")
     assert path.read_text() == "two"
-    assert os.listdir(tmp_path) == ["a.txt"]
+    assert [file.name for file in tmp_path.iterdir()] == ["a.txt"]
 
 
 def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch):
@@ -27,7 +27,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch):
         write_atomically(path, "half")
     assert str(path) in str(caught.value)
     assert path.read_text() == "good"
-    assert os.listdir(tmp_path) == ["a.txt"]
+    assert [file.name for file in tmp_path.iterdir()] == ["a.txt"]
 
 
 def test_a_missing_folder_is_said(tmp_path):

@@ -22,7 +22,7 @@ def test_toml_round_trip(name):
 @given(
     st.builds(
         Recipe,
-        name=st.text(st.characters(codec="utf-8")),
+        name=st.from_regex(r"\w[\w.-]*", fullmatch=True),
         epochs=st.floats(1e-6, 1e6),
         nesterov=st.booleans(),
         batch_size=st.integers(1, 10**6),
@@ -71,6 +71,7 @@ def test_settings_override():
         ("brightness=2", ["brightness", "between 0 and 1"]),
         ("mean=[1]", ["mean"]),
         ("epochs", ["key=value"]),
+        ("name=../up", ["name", "folder"]),
         ("schedule=step", ["schedule_period"]),
         ("std=[1,1,0]", ["mean and std go together"]),
         ("crop_area_min=0", ["crop_area_min"]),

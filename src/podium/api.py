@@ -20,7 +20,7 @@ from podium.models import Classifier
 from podium.recipe import Recipe, default_recipe_name, load_recipe
 from podium.run import Run
 from podium.runtime import Runtime, describe_hardware, describe_versions, prepare, source_commit
-from podium.training import Progress, fit
+from podium.training import Progress, check, fit
 
 __all__ = ["evaluate", "evaluate_hold_out", "open", "open_for", "predict", "predict_files", "resume", "submit", "train"]
 
@@ -74,6 +74,7 @@ def train(
     chosen = chosen.with_settings(settings or {})
     runtime = runtime or prepare(chosen.precision)
     parts = _split(images, chosen.hold_out, chosen.hold_out_seed)
+    check(chosen, len(parts[0]), images.size, len(images.classes))
     manifest = {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": command,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -127,6 +128,8 @@ class Recipe:
         for field in fields(self):
             value = _typed(field.name, getattr(self, field.name), hints[field.name])
             object.__setattr__(self, field.name, value)
+        if not re.fullmatch(r"\w[\w.-]*", self.name):
+            raise _value_error("name", self.name, "letters, digits, '_', '-' and '.': it names the run's folder")
         for key, choices in _CHOICES.items():
             if getattr(self, key) not in choices:
                 nearest = _nearest(getattr(self, key), choices)

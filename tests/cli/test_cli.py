@@ -135,13 +135,13 @@ def cases(tmp_path, competition, run, broken):
 
 def test_what_the_user_can_mend_is_said_in_two_lines_with_status_2(tiny_competition, tiny_run, broken_run, tmp_path):
     for words, expected in cases(tmp_path, tiny_competition, tiny_run.path, broken_run):
-        before = {path for path in tmp_path.rglob("*")}
+        before = set(tmp_path.rglob("*"))
         with pytest.raises(PodiumError) as caught:
             invoke(*words)
         message = str(caught.value)
         assert message.count("\n") <= 1, message
         assert all(word in message for word in expected), (words, message)
-        assert {path for path in tmp_path.rglob("*")} == before, f"{words} left something behind"
+        assert set(tmp_path.rglob("*")) == before, f"{words} left something behind"
 
 
 def test_status_2_and_one_message_on_stderr(tmp_path):

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 import podium
 from podium.errors import RecipeError, RunError, StorageError
 from podium.recipe import load_recipe
-from podium.training import loop
+from podium.training import setup
 
 TINY = {"epochs": 2.0, "batch_size": 16, "precision": "fp32", "hold_out": 0.2}
 
@@ -162,15 +162,15 @@ def test_no_hold_out_trains_on_everything(tiny_competition, tmp_path):
 
 def test_a_short_last_batch_counts_as_the_recipe_says():
     recipe = load_recipe("seed_resnet18")
-    assert loop._loss_scale(recipe, 72) == 1 / 128
-    assert loop._loss_scale(recipe.with_settings({"loss_reduction": "mean"}), 72) == 1 / 72
-    assert loop._steps_per_epoch(recipe, 45_000) == 352
-    assert loop._steps_per_epoch(load_recipe("sprint"), 45_000) == 22
+    assert setup.loss_scale(recipe, 72) == 1 / 128
+    assert setup.loss_scale(recipe.with_settings({"loss_reduction": "mean"}), 72) == 1 / 72
+    assert setup.steps_per_epoch(recipe, 45_000) == 352
+    assert setup.steps_per_epoch(load_recipe("sprint"), 45_000) == 22
 
 
 def test_mean_and_std_are_those_of_the_pixels(tiny_competition):
     images = podium.open(tiny_competition).train
-    mean, std = loop._mean_and_std(images)
+    mean, std = setup.mean_and_std(images)
     pixels = images.pixels.reshape(-1, 3) / 255
     assert np.allclose(mean, pixels.mean(0), atol=1e-5)
     assert np.allclose(std, pixels.std(0), atol=1e-5)

@@ -37,7 +37,7 @@ class _Draws:
 
 
 class Pipeline:
-    """Resize → brightness → hue → random resized crop → flip → translate, each step truncated to uint8.
+    """Resize → brightness → hue → random resized crop → flip → translate; every step gives uint8.
 
     A step whose parameter has its default is left out. Random numbers are drawn on the CPU, a fixed amount for each
     image and step, and moved to the device: a CPU and a GPU make the same pixels.

@@ -72,7 +72,9 @@ def wilson_interval(num_hits: int, num_images: int) -> tuple[float, float]:
     share, z2 = num_hits / num_images, _Z95**2
     middle = (share + z2 / (2 * num_images)) / (1 + z2 / num_images)
     half = _Z95 / (1 + z2 / num_images) * math.sqrt(share * (1 - share) / num_images + z2 / (4 * num_images**2))
-    return max(0.0, middle - half), min(1.0, middle + half)
+    low = 0.0 if num_hits == 0 else middle - half  # exactly, which rounding would miss
+    high = 1.0 if num_hits == num_images else middle + half
+    return low, high
 
 
 def confusion_matrix(

@@ -22,21 +22,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from podium import models
-from podium.augment import Pipeline
 from podium.data import Images
-from podium.errors import RecipeError
-from podium.models import Classifier, Preprocessing
-from podium.recipe import Recipe
+from podium.models import Classifier
 from podium.run import Run
 from podium.runtime import Runtime, isolated_seed, random_stream
-from podium.training import checkpoint
+from podium.training import checkpoint, setup
 from podium.training.checkpoint import State
 from podium.training.optimizers import Optimizers
 
 __all__ = ["Progress", "fit"]
 
-_NUM_PREPARE_IMAGES = 5000  # for whitening filters: 4.8 million patches
 _EVALUATION_BATCH = 1000
 
 
@@ -104,22 +99,12 @@ def fit(
     assert images.labels is not None
     pixels = torch.from_numpy(np.array(images.pixels)).to(device)  # (num_images, H, W, 3)
     labels = torch.from_numpy(images.labels).to(device)
-    augment = Pipeline(
-        image_size=images.size,
-        resize=recipe.resize,
-        brightness=recipe.brightness,
-        hue=recipe.hue,
-        crop_area_min=recipe.crop_area_min,
-        flip=recipe.flip,
-        translate=recipe.translate,
-        num_images=len(images),
-        seed=seed,
-    )
+    augment = setup.new_pipeline(recipe, seed, images.size, len(images))
 
     # ---- network
-    steps_per_epoch = _steps_per_epoch(recipe, len(images))
+    steps_per_epoch = setup.steps_per_epoch(recipe, len(images))
     num_steps = math.ceil(recipe.epochs * steps_per_epoch)
-    classifier = _new_classifier(recipe, seed, images).to(device)
+    classifier = setup.new_classifier(recipe, seed, images).to(device)
     if recipe.channels_last:
         classifier = classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     network = classifier.network
@@ -159,7 +144,7 @@ def fit(
         with runtime.autocast(), isolated_seed(seed, "network", state.step):
             logits = classifier(batch)  # (N, K)
         loss_sum = F.cross_entropy(logits, targets, label_smoothing=recipe.label_smoothing, reduction="sum")
-        torch.autograd.backward(loss_sum * _loss_scale(recipe, len(indices)))
+        torch.autograd.backward(loss_sum * setup.loss_scale(recipe, len(indices)))
 
         # ---- schedule, step
         optimizers.step(state.step)
@@ -225,52 +210,6 @@ def fit(
     run.write_manifest(train_seconds=round(state.train_seconds, 1), num_steps=num_steps)
     run.checkpoint_path.unlink(missing_ok=True)
     return True
-
-
-def _steps_per_epoch(recipe: Recipe, num_images: int) -> int:
-    if recipe.last_batch == "keep":
-        return math.ceil(num_images / recipe.batch_size)
-    if num_images < recipe.batch_size:
-        raise RecipeError(
-            f"batch_size {recipe.batch_size:,} is larger than the {num_images:,} training images, and "
-            f"last_batch = 'drop' leaves none.\n"
-            f"Try --recipe sprint_small, or --set batch_size={max(1, num_images // 10)}."
-        )
-    return num_images // recipe.batch_size
-
-
-def _new_classifier(recipe: Recipe, seed: int, images: Images) -> Classifier:
-    """Initial weights, and the preprocessing measured on the training images where the recipe doesn't state it."""
-    with isolated_seed(seed, "weights"):
-        network = models.create(recipe.model, len(images.classes), images.size)
-    mean, std = (recipe.mean, recipe.std) if recipe.mean else _mean_and_std(images)
-    preprocessing = Preprocessing(images.classes, images.size, _three(mean), _three(std))
-    classifier = Classifier(recipe.model, network, preprocessing)
-    prepare = getattr(network, "prepare", None)  # a net may look at the data before it is trained
-    if prepare is not None:
-        some = torch.randperm(len(images), generator=random_stream(seed, "prepare"))[:_NUM_PREPARE_IMAGES]
-        pixels = torch.from_numpy(images.pixels[np.sort(some.numpy())]).permute(0, 3, 1, 2)
-        prepare(preprocessing.normalize(pixels))
-    return classifier
-
-
-def _three(values: tuple[float, ...]) -> tuple[float, float, float]:
-    red, green, blue = values
-    return red, green, blue
-
-
-def _mean_and_std(images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Per channel over all pixels, in [0, 1], by counting each of the 256 values."""
-    counts = np.stack([np.bincount(images.pixels[..., channel].ravel(), minlength=256) for channel in range(3)])
-    values = np.arange(256) / 255
-    mean = counts @ values / counts.sum(1)
-    variance = counts @ values**2 / counts.sum(1) - mean**2
-    std = np.sqrt(np.maximum(variance, 1e-6))  # a channel that is the same everywhere must not divide by 0
-    return tuple(mean.round(6).tolist()), tuple(std.round(6).tolist())
-
-
-def _loss_scale(recipe: Recipe, num_images: int) -> float:
-    return {"sum": 1.0, "mean": 1 / num_images, "sum_over_batch_size": 1 / recipe.batch_size}[recipe.loss_reduction]
 
 
 def _is_due(every: int, epoch: int, *, is_last: bool) -> bool:

@@ -1,0 +1,97 @@
+"""What a training is made of before its first step: batches, augmentation, initial weights, preprocessing."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+
+from podium import models
+from podium.augment import Pipeline
+from podium.data import Images
+from podium.errors import RecipeError
+from podium.models import Classifier, Preprocessing
+from podium.recipe import Recipe
+from podium.runtime import isolated_seed, random_stream
+from podium.training.optimizers import Optimizers
+
+__all__ = ["check", "loss_scale", "mean_and_std", "new_classifier", "new_pipeline", "steps_per_epoch"]
+
+_NUM_PREPARE_IMAGES = 5000  # for whitening filters: 4.8 million patches
+
+
+def check(recipe: Recipe, num_images: int, image_size: tuple[int, int], num_classes: int) -> None:
+    """Builds everything that a training needs, without memory, so that what can't be is said before a run is made.
+
+    Raises:
+        RecipeError: the recipe doesn't fit the data or the model.
+    """
+    per_epoch = steps_per_epoch(recipe, num_images)
+    new_pipeline(recipe, 0, image_size, None)
+    with torch.device("meta"):
+        network = models.create(recipe.model, num_classes, image_size)
+    Optimizers(network, recipe, per_epoch, math.ceil(recipe.epochs * per_epoch), torch.float32)
+
+
+def steps_per_epoch(recipe: Recipe, num_images: int) -> int:
+    """How many batches an epoch has. Raises RecipeError if none."""
+    if recipe.last_batch == "keep":
+        return math.ceil(num_images / recipe.batch_size)
+    if num_images < recipe.batch_size:
+        raise RecipeError(
+            f"batch_size {recipe.batch_size:,} is larger than the {num_images:,} training images, and "
+            f"last_batch = 'drop' leaves none.\n"
+            f"Try --recipe sprint_small, or --set batch_size={max(1, num_images // 10)}."
+        )
+    return num_images // recipe.batch_size
+
+
+def new_pipeline(recipe: Recipe, seed: int, image_size: tuple[int, int], num_images: int | None) -> Pipeline:
+    """The recipe's augmentation. Raises RecipeError if the images are too small for it."""
+    return Pipeline(
+        image_size=image_size,
+        resize=recipe.resize,
+        brightness=recipe.brightness,
+        hue=recipe.hue,
+        crop_area_min=recipe.crop_area_min,
+        flip=recipe.flip,
+        translate=recipe.translate,
+        num_images=num_images,
+        seed=seed,
+    )
+
+
+def new_classifier(recipe: Recipe, seed: int, images: Images) -> Classifier:
+    """Initial weights, and the preprocessing measured on the training images where the recipe doesn't state it."""
+    with isolated_seed(seed, "weights"):
+        network = models.create(recipe.model, len(images.classes), images.size)
+    mean, std = (recipe.mean, recipe.std) if recipe.mean else mean_and_std(images)
+    preprocessing = Preprocessing(images.classes, images.size, _three(mean), _three(std))
+    classifier = Classifier(recipe.model, network, preprocessing)
+    prepare = getattr(network, "prepare", None)  # a net may look at the data before it is trained
+    if prepare is not None:
+        some = torch.randperm(len(images), generator=random_stream(seed, "prepare"))[:_NUM_PREPARE_IMAGES]
+        pixels = torch.from_numpy(images.pixels[np.sort(some.numpy())]).permute(0, 3, 1, 2)
+        prepare(preprocessing.normalize(pixels))
+    return classifier
+
+
+def _three(values: tuple[float, ...]) -> tuple[float, float, float]:
+    red, green, blue = values
+    return red, green, blue
+
+
+def mean_and_std(images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Per channel over all pixels, in [0, 1], by counting each of the 256 values."""
+    counts = np.stack([np.bincount(images.pixels[..., channel].ravel(), minlength=256) for channel in range(3)])
+    values = np.arange(256) / 255
+    mean = counts @ values / counts.sum(1)
+    variance = counts @ values**2 / counts.sum(1) - mean**2
+    std = np.sqrt(np.maximum(variance, 1e-6))  # a channel that is the same everywhere must not divide by 0
+    return tuple(mean.round(6).tolist()), tuple(std.round(6).tolist())
+
+
+def loss_scale(recipe: Recipe, num_images: int) -> float:
+    """What the summed loss of a batch of `num_images` is multiplied by before it is differentiated."""
+    return {"sum": 1.0, "mean": 1 / num_images, "sum_over_batch_size": 1 / recipe.batch_size}[recipe.loss_reduction]
