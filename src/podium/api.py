@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +18,8 @@ from podium.evaluation import Evaluation, Predictions, ensemble, evaluate_predic
 from podium.models import Classifier
 from podium.recipe import Recipe, default_recipe_name, load_recipe
 from podium.run import Run
-from podium.runtime import Runtime, describe_hardware, describe_versions, prepare, source_commit
-from podium.training import Progress, check, fit
+from podium.runtime import Runtime, prepare
+from podium.training import Progress, check, fit, new_manifest
 
 __all__ = ["evaluate", "evaluate_hold_out", "open", "open_for", "predict", "predict_files", "resume", "submit", "train"]
 
@@ -75,30 +74,7 @@ def train(
     runtime = runtime or prepare(chosen.precision)
     parts = _split(images, chosen.hold_out, chosen.hold_out_seed)
     check(chosen, len(parts[0]), images.size, len(images.classes))
-    manifest = {
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": command,
-        "seed": seed,
-        "data": {
-            "name": dataset.name,
-            "kind": dataset.kind,
-            "path": str(dataset.path),
-            "image_size": list(images.size),
-            "resized_to": dataset.resized_to,
-            "fingerprint": dataset.fingerprint,
-            "num_images": len(images),
-            "classes": list(images.classes),
-        },
-        "split": {
-            "hold_out": chosen.hold_out,
-            "seed": chosen.hold_out_seed,
-            "num_train": len(parts[0]),
-            "num_hold_out": len(parts[1]),
-        },
-        "hardware": describe_hardware(runtime),
-        "versions": describe_versions(),
-        "commit": source_commit(),
-    }
+    manifest = new_manifest(dataset, chosen, parts, runtime, seed, command)
     run = Run.create(None if out is None else Path(out), chosen, manifest)
     return _sit(run, images, parts, runtime, on_begin, on_progress, should_stop, checkpoint_seconds)
 

@@ -64,7 +64,7 @@ def podium_name(name):
 @pytest.fixture(scope="module")
 def recorded():
     """Batches, logits, losses and settings, as MXNet had them."""
-    if not (GLUON / "seed_resnet164_v2_io.npz").exists():
+    if not GLUON.is_dir():
         pytest.skip("MXNet's files aren't here")
     with np.load(GLUON / "seed_resnet164_v2_io.npz") as file:
         return dict(file)
@@ -102,17 +102,20 @@ def test_logits_are_mxnets(recorded, classifier):
 
 
 def test_losses_before_and_after_a_step_are_mxnets(recorded, classifier, recipe):
-    optimizers = Optimizers(classifier.network, recipe, steps_per_epoch=2, num_steps=2, compute_dtype=torch.float32)
+    def loss_sum(number):
+        images, labels = batch(recorded, number)
+        return F.cross_entropy(classifier(images), labels, reduction="sum")
+
+    optimizers = Optimizers(classifier.network, recipe, steps_per_epoch=1, num_steps=1, compute_dtype=torch.float32)
     classifier.train()
-    losses = []
-    for step in range(2):
-        images, labels = batch(recorded, step)
-        loss_sum = F.cross_entropy(classifier(images), labels, reduction="sum")
-        losses.append(loss_sum.item() / len(labels))
-        torch.autograd.backward(loss_sum * setup.loss_scale(recipe, len(labels)))
-        optimizers.step(step)
+    before = loss_sum(0)
+    torch.autograd.backward(before * setup.loss_scale(recipe, 32))
+    optimizers.step(0)
+    with torch.no_grad():
+        after = loss_sum(1)
+
     first, second = recorded["train_losses"].tolist()
-    assert losses[0] == pytest.approx(first, rel=1e-4)
-    # 245 layers, with BN's division by batch statistics in each block, make of the first gradients' rounding in fp32
-    # a part in a thousand of the next loss: two right implementations agree no closer
-    assert losses[1] == pytest.approx(second, rel=3e-3)
+    assert before.item() / 32 == pytest.approx(first, rel=1e-4)
+    # Rounding in fp32 grows through 245 layers: from the same weights fp32 and float64 end 1.2e-3 apart, one on each
+    # side of MXNet's. Without the step the loss is 6e-3 off, so this sees the step, but not its weight decay (3e-5).
+    assert after.item() / 32 == pytest.approx(second, rel=3e-3)

@@ -27,7 +27,7 @@ def test_first_filters_pass_their_input_through():
 
 def test_head_has_unit_spread_and_no_bias():
     net = Sprint(10)
-    assert abs(float(net.head.weight.std()) - 1) < 1e-5
+    assert abs(net.head.weight.std().item() - 1) < 1e-5
     assert net.head.bias is None
 
 

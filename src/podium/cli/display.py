@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
@@ -97,6 +97,12 @@ class TrainingDisplay:
         self._said = time.monotonic()
         self._epoch = 0
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
     def __call__(self, now: training.Progress) -> None:
         """Shows how far the training is."""
         epoch = f"{now.epoch}/{now.num_epochs:g}"
@@ -118,7 +124,3 @@ class TrainingDisplay:
         elif is_end or time.monotonic() - self._said >= 3 * _PLAIN_SECONDS:
             _err.print(line, soft_wrap=True)
             self._said = time.monotonic()
-
-    def stop(self) -> None:
-        """Takes the bar away."""
-        self._progress.stop()

@@ -5,7 +5,7 @@ import signal
 import sys
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Self
 
 import typer
 
@@ -54,33 +54,30 @@ def train(
     from podium.recipe import default_recipe_name, load_recipe
     from podium.run import Run
 
-    display, stop = TrainingDisplay(), _StopSignal()
-    chosen = (
-        load_recipe(recipe, setting or ()) if recipe is not None else None
-    )  # wrong keys are said before data are read
+    # wrong keys are said before data are read
+    chosen = None if recipe is None else load_recipe(recipe, setting or ())
+    with bars() as bar:
+        if resume is not None:
+            known = Run.open(resume)
+            dataset = api.open_for(known, data, progress=bar)
+        else:
+            dataset = api.open(str(data), image_size=image_size, progress=bar)
+            chosen = chosen or load_recipe(default_recipe_name(len(dataset.train)), setting or ())
+        dataset.train  # noqa: B018  # read now, under the bar
 
     def begin(run: Run) -> None:
-        manifest = run.manifest
-        split, hardware = manifest["split"], manifest["hardware"]
         if not json:
+            manifest = run.manifest
+            split, hardware = manifest["split"], manifest["hardware"]
             console.print(
                 f"{run.recipe.name} on {manifest['data']['name']}: {split['num_train']:,} images to train on, "
                 f"{split['num_hold_out']:,} held out; {hardware['device']}, {hardware['precision']}\n→ {run.path}",
                 soft_wrap=True,
             )
 
-    try:
-        with bars() as bar:
-            if resume is not None:
-                known = Run.open(resume)
-                dataset = api.open_for(known, data, progress=bar)
-                ready = runtime.prepare(known.recipe.precision, num_threads=threads)
-            else:
-                dataset = api.open(str(data), image_size=image_size, progress=bar)
-                chosen = chosen or load_recipe(default_recipe_name(len(dataset.train)), setting or ())
-                ready = runtime.prepare(chosen.precision, num_threads=threads)
-                dataset.train  # noqa: B018  # read now, under the bar
-        if resume is not None:
+    with _StopSignal() as stop, TrainingDisplay() as display:
+        if chosen is None:
+            ready = runtime.prepare(known.recipe.precision, num_threads=threads)
             run = api.resume(known, dataset, runtime=ready, on_begin=begin, on_progress=display, should_stop=stop)
         else:
             run = api.train(
@@ -88,16 +85,13 @@ def train(
                 chosen,
                 seed=seed or 0,
                 out=out,
-                runtime=ready,
+                runtime=runtime.prepare(chosen.precision, num_threads=threads),
                 command=shlex.join(["podium", *sys.argv[1:]]),
                 on_begin=begin,
                 on_progress=display,
                 should_stop=stop,
             )
-    finally:
-        display.stop()
-        stop.restore()
-    if stop():
+    if not run.is_finished:
         console.print(f"Stopped. Go on with: podium train --resume {shlex.quote(str(run.path))}", soft_wrap=True)
         raise typer.Exit(130)
     _say_end(run, json=json)
@@ -126,17 +120,20 @@ def _say_end(run: "Run", *, json: bool) -> None:
 
 
 class _StopSignal:
-    """Ctrl-C asks for a stop after the step; a second one stops at once."""
+    """Within it, Ctrl-C asks for a stop after the step; a second one stops at once."""
 
     def __init__(self) -> None:
         self._asked = False
+
+    def __enter__(self) -> Self:
         self._before = signal.signal(signal.SIGINT, self._ask)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, self._before)
 
     def __call__(self) -> bool:
         return self._asked
-
-    def restore(self) -> None:
-        signal.signal(signal.SIGINT, self._before)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         self._asked = True

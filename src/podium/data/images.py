@@ -81,6 +81,11 @@ class Dataset(ABC):
     resized_to: int | None = None
 
     @property
+    def reference(self) -> str:
+        """What `podium.open` takes to open it again, from any working folder."""
+        return str(self.path.resolve())
+
+    @property
     @abstractmethod
     def train(self) -> Images:
         """The labelled images. Read once, then kept.

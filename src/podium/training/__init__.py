@@ -1,6 +1,7 @@
 """ROOM 4: recipe + Images → Run."""
 
 from podium.training.loop import Progress, fit
+from podium.training.manifest import new_manifest
 from podium.training.setup import check
 
-__all__ = ["Progress", "check", "fit"]
+__all__ = ["Progress", "check", "fit", "new_manifest"]

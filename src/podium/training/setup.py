@@ -42,7 +42,7 @@ def steps_per_epoch(recipe: Recipe, num_images: int) -> int:
         raise RecipeError(
             f"batch_size {recipe.batch_size:,} is larger than the {num_images:,} training images, and "
             f"last_batch = 'drop' leaves none.\n"
-            f"Try --recipe sprint_small, or --set batch_size={max(1, num_images // 10)}."
+            f"Make it smaller, such as --set batch_size={max(1, num_images // 10)}, or take --recipe sprint_small."
         )
     return num_images // recipe.batch_size
 

@@ -30,15 +30,21 @@ SEED = 0
 SIDE = 32  # pixels; scikit-learn has them at 8x8
 
 
-def load(*, image_size: int | None = None, progress: Progress | None = None) -> kaggle.KaggleDataset:
+class DigitsDataset(kaggle.KaggleDataset):
+    """A Kaggle competition in the cache, known by a word."""
+
+    kind = reference = WORD
+
+
+def load(*, image_size: int | None = None, progress: Progress | None = None) -> DigitsDataset:
     """The embedded competition. Raises StorageError if the cache can't be written."""
     folder = cache_root() / f"digits-{VERSION}"
     if not folder.is_dir():
         _materialise(folder, progress)
-    dataset = kaggle.find(folder, image_size=image_size, progress=progress)
-    assert dataset is not None, folder
-    dataset.kind = dataset.name = WORD
-    dataset.path = Path(WORD)
+    files = kaggle.files_at(folder)
+    assert files is not None, folder
+    dataset = DigitsDataset(folder, files, image_size, progress)
+    dataset.name = WORD
     return dataset
 
 

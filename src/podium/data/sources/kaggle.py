@@ -79,7 +79,7 @@ def _is_archive_of(role: str, name: str) -> bool:
     return name.startswith(f"{role}.") and is_archive(Path(name))
 
 
-def _files(path: Path) -> _Files | None:
+def files_at(path: Path) -> _Files | None:
     """The competition's files at `path`; None if there are none."""
     if path.is_dir():
         files = _Files(path)
@@ -97,7 +97,7 @@ def _files(path: Path) -> _Files | None:
 
 def find(path: Path, *, image_size: int | None = None, progress: Progress | None = None) -> KaggleDataset | None:
     """The competition at `path`, a folder or an outer zip file; None if there is none. Raises ArchiveError."""
-    files = _files(path)
+    files = files_at(path)
     return None if files is None else KaggleDataset(path, files, image_size, progress)
 
 

@@ -1,0 +1,60 @@
+"""The manifest of a new run: what it takes to do the same again, and to know whether one did."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from podium.data import Dataset
+from podium.recipe import Recipe
+from podium.runtime import Runtime, describe_hardware, describe_versions, source_commit
+
+__all__ = ["new_manifest"]
+
+
+def new_manifest(
+    dataset: Dataset,
+    recipe: Recipe,
+    parts: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]],
+    runtime: Runtime,
+    seed: int,
+    command: str | None,
+) -> dict[str, Any]:
+    """Data, split, seed, machine, versions, commit and command, as plain JSON values.
+
+    Args:
+        dataset: what is trained on.
+        recipe: as resolved.
+        parts: indices of the images to train on, and of those held out.
+        runtime: device and precision.
+        seed: of the training.
+        command: what was typed, if it was.
+    """
+    images = dataset.train
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": command,
+        "seed": seed,
+        "data": {
+            "name": dataset.name,
+            "kind": dataset.kind,
+            "path": dataset.reference,
+            "image_size": list(images.size),
+            "resized_to": dataset.resized_to,
+            "fingerprint": dataset.fingerprint,
+            "num_images": len(images),
+            "classes": list(images.classes),
+        },
+        "split": {
+            "hold_out": recipe.hold_out,
+            "seed": recipe.hold_out_seed,
+            "num_train": len(parts[0]),
+            "num_hold_out": len(parts[1]),
+        },
+        "hardware": describe_hardware(runtime),
+        "versions": describe_versions(),
+        "commit": source_commit(),
+    }
