@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from podium.errors import RecipeError
-from podium.recipe import Recipe, default_recipe_name, load_recipe, recipe_names, recipe_text
+from podium.recipe import Recipe, default_recipe, load_recipe, recipe_names, recipe_text
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -72,6 +72,8 @@ def test_settings_override():
         ("mean=[1]", ["mean"]),
         ("epochs", ["key=value"]),
         ("name=../up", ["name", "folder"]),
+        ("nesterov=true", ["nesterov would be ignored", "'sgd'"]),
+        ("schedule_period=3", ["schedule_period would be ignored", "'step'"]),
         ("schedule=step", ["schedule_period"]),
         ("std=[1,1,0]", ["mean and std go together"]),
         ("crop_area_min=0", ["crop_area_min"]),
@@ -107,5 +109,7 @@ def test_no_such_recipe_names_the_nearest():
 
 
 def test_few_images_get_the_small_recipe():
-    assert default_recipe_name(1_437) == "sprint_small"
-    assert default_recipe_name(45_000) == "sprint"
+    assert default_recipe(45_000) == load_recipe("sprint")
+    assert default_recipe(1_437) == load_recipe("sprint_small")
+    assert default_recipe(60).batch_size == 6
+    assert default_recipe(60, ["batch_size=20"]).batch_size == 20

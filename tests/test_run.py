@@ -1,12 +1,20 @@
+import errno
 import json
+import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from podium.errors import RunError
+from podium.errors import RunError, StorageError
 from podium.recipe import load_recipe
 from podium.run import Run
 
-MANIFEST = {"seed": 0, "data": {}, "split": {}}
+MANIFEST = {
+    "seed": 0,
+    "data": {"name": "x", "path": "x", "fingerprint": "0", "classes": [], "image_size": [8, 8], "resized_to": None},
+    "split": {"num_train": 9, "num_hold_out": 1},
+    "hardware": {"device": "cpu", "precision": "float32", "num_threads": 1},
+}
 
 
 @pytest.fixture
@@ -50,7 +58,9 @@ def test_metrics_are_rewound_to_a_step_and_a_cut_line_is_dropped(run):
         (lambda run: (run.path / "manifest.json").unlink(), "manifest.json missing"),
         (lambda run: (run.path / "recipe.toml").unlink(), "recipe.toml missing"),
         (lambda run: (run.path / "manifest.json").write_text("{"), "damaged"),
-        (lambda run: (run.path / "manifest.json").write_text(json.dumps({"seed": 1})), "lacks"),
+        (lambda run: (run.path / "manifest.json").write_text(json.dumps({"seed": 1})), "lacks data"),
+        (lambda run: (run.path / "manifest.json").write_text(json.dumps({**MANIFEST, "data": {}})), "lacks data.name"),
+        (lambda run: (run.path / "manifest.json").write_text("[]"), "lacks seed"),
         (lambda run: (run.path / "recipe.toml").write_text("epoch = 3"), "damaged"),
     ],
 )
@@ -64,3 +74,45 @@ def test_damage_is_named(run, damage, word):
 def test_no_run_there(tmp_path):
     with pytest.raises(RunError, match="podium runs"):
         Run.open(tmp_path / "none")
+
+
+def test_a_name_that_no_file_can_have_is_said(tmp_path):
+    with pytest.raises(RunError, match="name too long"):
+        Run.open(tmp_path / ("x" * 300))
+    with pytest.raises(StorageError, match="name too long"):
+        Run.check_new(tmp_path / ("x" * 300))
+
+
+def test_a_damaged_line_of_the_metrics_is_said(run):
+    run.metrics_path.write_text("{nonsense}\n")
+    with pytest.raises(RunError, match=r"metrics\.jsonl is damaged"):
+        run.metrics()
+
+
+def test_one_process_at_a_time_and_leftovers_are_cleared(run):
+    (run.path / ".checkpoint.123.part").write_bytes(b"half")
+    with run.locked():
+        assert not list(run.path.glob(".*.part"))
+        with pytest.raises(RunError, match="another process"), Run.open(run.path).locked():
+            pass
+    with run.locked():
+        pass
+
+
+def test_runs_begun_in_one_second_get_folders_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with ThreadPoolExecutor(8) as pool:
+        runs = list(pool.map(lambda _: Run.create(None, load_recipe("sprint"), dict(MANIFEST)), range(8)))
+    assert len({run.path for run in runs}) == 8
+    assert all(Run.open(run.path) for run in runs)
+    assert len(list((tmp_path / "runs").iterdir())) == 8
+
+
+def test_a_run_that_can_not_be_written_leaves_nothing(tmp_path, monkeypatch):
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StorageError, match="No space left"):
+        Run.create(tmp_path / "run", load_recipe("sprint"), dict(MANIFEST))
+    assert not list(tmp_path.iterdir())

@@ -18,11 +18,12 @@ from typing import Any, get_args, get_type_hints
 
 from podium.errors import RecipeError
 
-__all__ = ["Recipe", "default_recipe_name", "load_recipe", "recipe_names"]
+__all__ = ["Recipe", "default_recipe", "load_recipe", "recipe_names"]
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "last_batch": ("keep", "drop"),
     "optimizer": ("sgd", "muon"),
+    "momentum_form": ("torch", "mxnet"),
     "schedule": ("constant", "linear", "step"),
     "loss_reduction": ("mean", "sum", "sum_over_batch_size"),
     "flip": ("none", "random", "alternating"),
@@ -42,6 +43,11 @@ _NOT_NEGATIVE = (
 )
 _BELOW_ONE = ("hold_out", "momentum", "sgd_momentum", "label_smoothing")
 _UP_TO_ONE = ("schedule_factor", "brightness", "hue", "crop_area_min")
+_ONLY_WITH = (
+    ("optimizer", "sgd", ("nesterov", "momentum_form")),
+    ("optimizer", "muon", ("bias_learning_rate", "head_learning_rate", "sgd_momentum", "whiten_bias_epochs")),
+    ("schedule", "step", ("schedule_period", "schedule_factor")),
+)
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,9 @@ class Recipe:
     """At the schedule's multiplier 1. With muon: of the filters."""
     momentum: float = 0.9
     """With muon: of the filters."""
+    momentum_form: str = "torch"
+    """How a falling learning rate meets the momentum (sgd). torch: at once. mxnet: what was gathered keeps the rate
+    that it was gathered at."""
     nesterov: bool = False
     """Look ahead along the momentum (sgd; muon always does)."""
     weight_decay: float = 0.0
@@ -166,10 +175,18 @@ class Recipe:
         """A copy with some keys set anew.
 
         Raises:
-            RecipeError: an unknown key (the nearest right one is named) or an impossible value.
+            RecipeError: an unknown key (the nearest right one is named), an impossible value, or one without effect.
         """
         _check_keys(settings, where="")
-        return replace(self, **dict(settings))  # type: ignore[arg-type]  # __post_init__ checks each type
+        changed = replace(self, **dict(settings))  # type: ignore[arg-type]  # __post_init__ checks each type
+        for key in settings:
+            for decides, choice, keys in _ONLY_WITH:
+                if key in keys and getattr(changed, decides) != choice:
+                    raise RecipeError(
+                        f"{key} would be ignored: it works with {decides} = '{choice}', "
+                        f"and this recipe's is '{getattr(changed, decides)}'."
+                    )
+        return changed
 
     def to_dict(self) -> dict[str, Any]:
         """All fields, as plain values in their order."""
@@ -208,9 +225,16 @@ def recipe_text(name: str) -> str:
     return (resources.files("podium") / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
 
 
-def default_recipe_name(num_images: int) -> str:
-    """The recipe that `train` takes when none is named: `sprint`, or `sprint_small` for fewer than 10,000 images."""
-    return "sprint" if num_images >= 10_000 else "sprint_small"
+def default_recipe(num_images: int, settings: Iterable[str] = ()) -> Recipe:
+    """What `train` takes when no recipe is named: `sprint`, or below 10,000 images `sprint_small`.
+
+    Below 1,250 images the batch is made smaller too, a tenth of them. Raises RecipeError as `load_recipe`.
+    """
+    if num_images >= 10_000:
+        return load_recipe("sprint", settings)
+    recipe = load_recipe("sprint_small")
+    recipe = replace(recipe, batch_size=min(recipe.batch_size, max(2, num_images // 10)))
+    return recipe.with_settings(dict(_parse_setting(setting) for setting in settings))
 
 
 def load_recipe(name_or_path: str | Path, settings: Iterable[str] = ()) -> Recipe:

@@ -13,10 +13,17 @@ Nothing in it is executed when read: TOML, JSON and safetensors only.
 
 from __future__ import annotations
 
+import itertools
 import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from podium.errors import RecipeError, RunError
 from podium.files import storage_errors, write_atomically
@@ -52,16 +59,30 @@ class Run:
             RunError: `folder` exists and isn't empty.
             StorageError: it can't be written.
         """
-        if folder is None:
-            folder = _new_name(Path("runs"), recipe.name)
-        elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise RunError(f"{folder} exists already. Choose another --out, or go on there with --resume {folder}.")
-        with storage_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-        run = Run(folder, recipe, manifest)
-        write_atomically(folder / "recipe.toml", recipe.to_toml())
-        run.write_manifest()
+        if folder is not None:
+            Run.check_new(folder)
+        parent = folder.parent if folder is not None else Path("runs")
+        with storage_errors(folder or parent):
+            parent.mkdir(parents=True, exist_ok=True)
+            building = Path(tempfile.mkdtemp(prefix=".new-run-", dir=parent))
+            try:
+                building.chmod(0o755)
+                run = Run(building, recipe, manifest)
+                write_atomically(building / "recipe.toml", recipe.to_toml())
+                run.write_manifest()
+                run.path = _rename(building, folder) if folder is not None else _rename_to_new(building, recipe.name)
+            except BaseException:
+                shutil.rmtree(building, ignore_errors=True)
+                raise
         return run
+
+    @staticmethod
+    def check_new(folder: Path) -> None:
+        """Raises RunError if `folder` exists and isn't an empty folder, StorageError if that can't be known."""
+        with storage_errors(folder):
+            taken = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+        if taken:
+            raise RunError(f"{folder} exists already. Choose another --out, or go on there with --resume {folder}.")
 
     @staticmethod
     def open(path: str | Path) -> Run:
@@ -71,16 +92,19 @@ class Run:
             RunError: there is none at `path`, or it is damaged.
         """
         path = Path(path)
-        if not path.is_dir():
+        try:
+            there = path.is_dir()
+            missing = [name for name in ("recipe.toml", "manifest.json") if not (path / name).is_file()]
+        except OSError as error:
+            raise RunError(f"{path} can't be opened: {error.strerror}.") from error
+        if not there:
             raise RunError(f"There is no run at {path}. `podium runs` lists those there are.")
-        missing = [name for name in ("recipe.toml", "manifest.json") if not (path / name).is_file()]
         if missing:
             raise RunError(f"{path} is no run: {' and '.join(missing)} missing. `podium runs` lists those there are.")
         try:
             recipe = Recipe.from_toml((path / "recipe.toml").read_text(encoding="utf-8"), str(path / "recipe.toml"))
             manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
-            if not isinstance(manifest, dict) or not {"seed", "data", "split"} <= manifest.keys():
-                raise ValueError("manifest.json lacks seed, data or split")
+            _check_manifest(manifest)
         except RecipeError as error:
             raise RunError(f"{error}\nThe run is damaged, or of another version of podium.") from error
         except (OSError, ValueError) as error:
@@ -114,6 +138,24 @@ class Run:
         """Whether the training came to its end."""
         return self.model_path.is_file()
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Holds the run for this process; what a killed one left half-written is cleared away.
+
+        Raises:
+            RunError: another process trains it.
+        """
+        with storage_errors(self.path):
+            lock = FileLock(self.path / ".lock", timeout=0)
+            try:
+                lock.acquire()
+            except Timeout:
+                raise RunError(f"{self.path} is being trained by another process.") from None
+        with lock:
+            for leftover in self.path.glob(".*.part"):
+                leftover.unlink()
+            yield
+
     def write_manifest(self, **changes: object) -> None:
         """Sets some keys of the manifest and writes it. Raises StorageError."""
         self.manifest.update(changes)
@@ -125,11 +167,14 @@ class Run:
             file.write(json.dumps(values) + "\n")
 
     def metrics(self) -> list[dict[str, Any]]:
-        """All lines of the metrics; a last line that a crash cut short is left out."""
+        """All lines of the metrics; a last line that a crash cut short is left out. Raises RunError."""
         if not self.metrics_path.is_file():
             return []
-        lines = self.metrics_path.read_text(encoding="utf-8").splitlines(keepends=True)
-        return [json.loads(line) for line in lines if line.endswith("\n")]
+        try:
+            lines = self.metrics_path.read_text(encoding="utf-8").splitlines(keepends=True)
+            return [json.loads(line) for line in lines if line.endswith("\n")]
+        except (OSError, ValueError) as error:
+            raise RunError(f"{self.metrics_path} is damaged: {error}. Take it out; the run does without.") from error
 
     def rewind_metrics(self, step: int) -> None:
         """Drops the lines after `step`, which a resumed training writes again. Raises StorageError."""
@@ -137,10 +182,36 @@ class Run:
         write_atomically(self.metrics_path, "".join(json.dumps(line) + "\n" for line in kept))
 
 
-def _new_name(folder: Path, recipe_name: str) -> Path:
-    stem = f"{datetime.now():%Y%m%d-%H%M%S}-{recipe_name}"
-    path, number = folder / stem, 1
-    while path.exists():
-        number += 1
-        path = folder / f"{stem}-{number}"
-    return path
+def _check_manifest(manifest: object) -> None:
+    """Raises ValueError unless everything is there that the rooms read."""
+    needed = {
+        "seed": (),
+        "data": ("name", "path", "fingerprint", "classes", "image_size", "resized_to"),
+        "split": ("num_train", "num_hold_out"),
+        "hardware": ("device", "precision", "num_threads"),
+    }
+    for key, parts in needed.items():
+        if not isinstance(manifest, dict) or key not in manifest:
+            raise ValueError(f"manifest.json lacks {key}")
+        for part in parts:
+            if not isinstance(manifest[key], dict) or part not in manifest[key]:
+                raise ValueError(f"manifest.json lacks {key}.{part}")
+
+
+def _rename(building: Path, folder: Path) -> Path:
+    if folder.is_dir():
+        folder.rmdir()  # an empty one; not every system renames onto it
+    return building.rename(folder)
+
+
+def _rename_to_new(building: Path, recipe_name: str) -> Path:
+    """Two trainings may begin in the same second: the first to rename has the name."""
+    stem = building.parent / f"{datetime.now():%Y%m%d-%H%M%S}-{recipe_name}"
+    for number in itertools.count(1):
+        folder = stem if number == 1 else stem.with_name(f"{stem.name}-{number}")
+        if not folder.exists():
+            with suppress(OSError):
+                return building.rename(folder)
+            if not folder.exists():  # it was no clash of names
+                return building.rename(folder)
+    raise AssertionError

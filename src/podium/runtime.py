@@ -128,10 +128,14 @@ def processor_name() -> str:
 
 
 @contextlib.contextmanager
-def isolated_seed(*key: int | str) -> Iterator[None]:
-    """Seeds torch's global generator from `key` inside, and puts it back as it was after."""
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        torch.manual_seed(random_stream(*key).initial_seed())
+def isolated_seed(*key: int | str, device: torch.device | None = None) -> Iterator[None]:
+    """Seeds torch's global generator from `key` inside, the device's too, and puts both back as they were after."""
+    gpus = [device] if device is not None and device.type == "cuda" else []
+    with torch.random.fork_rng(devices=gpus):
+        seed = random_stream(*key).initial_seed()
+        torch.default_generator.manual_seed(seed)
+        if gpus:
+            torch.cuda.manual_seed(seed)
         yield
 
 

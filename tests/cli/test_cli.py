@@ -5,13 +5,14 @@ import json
 import shutil
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from podium.cli import app
+from podium.cli import app, main
 from podium.errors import PodiumError
 
 SETTINGS = ["--set", "epochs=1", "--set", "batch_size=16", "--set", "hold_out=0.2", "--set", "precision=fp32"]
@@ -62,14 +63,15 @@ def test_figures_as_json(tiny_competition, tiny_run, tmp_path):
     assert np.array(evaluation["confusion"]).sum() == 12
     summary = json.loads(invoke("data", tiny_competition, "--json"))
     assert summary["num_train"] == 60
-    submitted = json.loads(invoke("submit", tiny_run.path, tiny_run.path, "-o", tmp_path / "s.csv", "--json"))
-    assert sum(submitted["class_counts"].values()) == 9
     out = invoke("train", tiny_competition, "--recipe", "sprint_small", *SETTINGS, "--out", tmp_path / "r", "--json")
     assert json.loads(out)["hold_out"]["num_images"] == 12
+    out = invoke("submit", tiny_run.path, tmp_path / "r", "-o", tmp_path / "s.csv", "--json")
+    assert sum(json.loads(out)["class_counts"].values()) == 9
     assert {row["recipe"] for row in json.loads(invoke("recipes", "--json"))} >= {"sprint", "seed_resnet18"}
     assert len(json.loads(invoke("models", "--json"))) >= 3
     runs = json.loads(invoke("runs", tiny_run.path.parent, "--json"))
-    assert runs[0]["hold-out accuracy"] == "100.00%"
+    assert runs[0]["accuracy"] == 1.0
+    assert "100.00%" in invoke("runs", tiny_run.path.parent)
 
 
 def test_predict_takes_pictures_of_any_size_and_mode(tiny_run, tmp_path):
@@ -118,12 +120,18 @@ def cases(tmp_path, competition, run, broken):
         (["train", competition, "--recipe", "sprnt"], ["sprnt", "'sprint'"]),
         (["train", competition, "--recipe", tmp_path / "mine.toml"], ["mine.toml", "'epochs'"]),
         (["train", competition, "--set", "modle=sprint"], ["modle", "'model'"]),
+        (["train", tmp_path / "nowhere", "--set", "modle=sprint"], ["modle"]),
+        (["train", competition, "--out", "x" * 300], ["too long"]),
+        (["demo", "--out", tmp_path / "note.png"], ["exists already"]),
         (["train", competition, "--recipe", "sprint"], ["batch_size", "54"]),
         (["train", competition, *SETTINGS, "--out", run], ["exists already"]),
         (["evaluate", tmp_path / "empty"], ["no run"]),
         (["evaluate", tmp_path / "unfinished"], ["model.safetensors", "--resume"]),
         (["evaluate", broken], ["model.safetensors", "damaged"]),
-        (["evaluate", run, "digits"], ["32×32", "12×12"]),
+        (["evaluate", run, "digits"], ["blue, green, red", "0, 1, 2"]),
+        (["submit", run, "--data", "digits", "-o", tmp_path / "s.csv"], ["blue, green, red", "0, 1, 2"]),
+        (["submit", run, run, "-o", tmp_path / "s.csv"], ["twice"]),
+        (["submit", run, "-o", tmp_path], ["is a folder"]),
         (["submit", broken, "-o", tmp_path / "s.csv"], ["damaged"]),
         (["submit", run, "-o", tmp_path / "no" / "s.csv"], ["no"]),
         (["predict", tmp_path / "note.png", "--run", run], ["note.png"]),
@@ -133,15 +141,102 @@ def cases(tmp_path, competition, run, broken):
     ]
 
 
-def test_what_the_user_can_mend_is_said_in_two_lines_with_status_2(tiny_competition, tiny_run, broken_run, tmp_path):
+@pytest.fixture
+def main_with(monkeypatch, capsys):
+    """Runs the command's own entry point; returns exit status and what it said on stderr."""
+
+    def run(words):
+        monkeypatch.setattr(sys, "argv", ["podium", *map(str, words)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as caught:
+            main()
+        return caught.value.code, capsys.readouterr().err
+
+    return run
+
+
+def test_what_the_user_can_mend_is_said_in_two_lines_with_status_2(
+    tiny_competition, tiny_run, broken_run, tmp_path, main_with
+):
     for words, expected in cases(tmp_path, tiny_competition, tiny_run.path, broken_run):
         before = set(tmp_path.rglob("*"))
-        with pytest.raises(PodiumError) as caught:
-            invoke(*words)
-        message = str(caught.value)
-        assert message.count("\n") <= 1, message
+        status, message = main_with(words)
+        assert status == 2
+        assert message.startswith("podium: "), message
+        assert message.rstrip().count("\n") <= 1, message
         assert all(word in message for word in expected), (words, message)
         assert set(tmp_path.rglob("*")) == before, f"{words} left something behind"
+
+
+def without_label(folder):
+    lines = (folder / "trainLabels.csv").read_text().splitlines()
+    (folder / "trainLabels.csv").write_text("\n".join(lines[:-1]) + "\n")
+
+
+def without_image(folder):
+    with (folder / "trainLabels.csv").open("a") as file:
+        file.write("61,red\n")
+
+
+def doubled_id(folder):
+    with (folder / "trainLabels.csv").open("a") as file:
+        file.write("60,red\n")
+
+
+def truncated(folder):
+    content = (folder / "train.zip").read_bytes()
+    (folder / "train.zip").write_bytes(content[: len(content) // 2])
+
+
+def no_image(folder):
+    with zipfile.ZipFile(folder / "train.zip", "a") as archive:
+        archive.writestr("train/61.png", b"no picture")
+    without_image(folder)
+
+
+def climbing(folder):
+    with zipfile.ZipFile(folder / "train.zip", "a") as archive:
+        archive.writestr("../61.png", b"no picture")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "expected"),
+    [
+        (without_label, ["train.zip", "60"]),
+        (without_image, ["trainLabels.csv, line 62", "61"]),
+        (doubled_id, ["trainLabels.csv, line 62", "60"]),
+        (truncated, ["train.zip"]),
+        (no_image, ["train.zip", "61.png"]),
+        (climbing, ["train.zip", "../61.png"]),
+    ],
+)
+def test_spoilt_data_are_said_and_leave_neither_cache_nor_run(
+    spoil, expected, tiny_competition, tmp_path, monkeypatch, main_with
+):
+    folder, cache, runs = tmp_path / "data", tmp_path / "cache", tmp_path / "runs"
+    shutil.copytree(tiny_competition, folder)
+    spoil(folder)
+    monkeypatch.setenv("PODIUM_CACHE", str(cache))
+    status, message = main_with(["train", folder, *SETTINGS, "--out", runs / "run"])
+    assert status == 2
+    assert message.rstrip().count("\n") <= 1, message
+    assert all(word in message for word in expected), message
+    assert not runs.exists()
+    assert not list(cache.rglob("*.npy"))
+
+
+def test_an_unknown_class_in_the_form_is_said_before_anything_is_predicted(
+    tiny_competition, tiny_run, tmp_path, main_with
+):
+    folder = tmp_path / "data"
+    shutil.copytree(tiny_competition, folder)
+    form = (folder / "sampleSubmission.csv").read_text().replace("8,red", "8,purple")
+    (folder / "sampleSubmission.csv").write_text(form)
+    status, message = main_with(["submit", tiny_run.path, "--data", folder, "-o", tmp_path / "s.csv"])
+    assert status == 2
+    assert "sampleSubmission.csv, line 9" in message
+    assert "purple" in message
+    assert not (tmp_path / "s.csv").exists()
 
 
 def test_status_2_and_one_message_on_stderr(tmp_path):
@@ -162,7 +257,7 @@ def test_ctrl_c_leaves_a_run_that_goes_on(tiny_competition, tmp_path):
     with subprocess.Popen(
         [*map(str, command), *settings, "--out", str(run)], stdout=-1, stderr=-1, text=True
     ) as process:
-        while not (run / "checkpoint").exists() and process.poll() is None:
+        while not (run / "metrics.jsonl").exists() and process.poll() is None:
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
@@ -177,3 +272,17 @@ def test_demo(tmp_path):
     assert status == 0, err
     assert "of the submission is right" in out.replace("\n", " ")
     assert {path.name for path in (tmp_path / "demo").iterdir()} == {"run", "submission.csv", "digits.png"}
+
+
+def test_names_are_printed_as_they_are(tiny_run, tmp_path):
+    picture = tmp_path / "cat[1] [dog].png"
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(picture)
+    assert "cat[1] [dog].png" in invoke("predict", picture, "--run", tiny_run.path).replace("\n", "")
+
+
+def test_a_damaged_run_hides_no_other(tiny_run, broken_run):
+    (broken_run / "manifest.json").write_text("{")
+    shutil.copytree(tiny_run.path, broken_run.parent / "good")
+    states = {row["run"]: row["state"] for row in json.loads(invoke("runs", broken_run.parent, "--json"))}
+    assert states == {str(broken_run): "damaged", str(broken_run.parent / "good"): "finished"}
+    assert "damaged" in invoke("runs", broken_run.parent)

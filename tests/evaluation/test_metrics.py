@@ -40,7 +40,8 @@ def test_evaluation_counts():
     assert (result.num_images, result.accuracy) == (5, 0.6)
     assert [one.recall for one in result.per_class[:2]] == [0.5, pytest.approx(2 / 3)]
     assert [one.precision for one in result.per_class[:2]] == [0.5, pytest.approx(2 / 3)]
-    assert np.isnan(result.per_class[2].recall)  # no image of it
+    assert result.per_class[2].recall is None  # no image of it
+    assert result.per_class[2].precision is None
     chance = np.exp(2) / (np.exp(2) + 2 * np.exp(-2))
     wrong = np.exp(-2) / (np.exp(2) + 2 * np.exp(-2))
     assert result.cross_entropy == pytest.approx(-(3 * np.log(chance) + 2 * np.log(wrong)) / 5, rel=1e-5)

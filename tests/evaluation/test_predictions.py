@@ -61,7 +61,7 @@ def test_tta_is_the_weighted_mean_over_six_views(classifier):
 def test_batches_make_no_difference_and_progress_is_told(classifier, monkeypatch):
     some = images(25)
     whole = predict_images(classifier, some, CPU, tta="mirror")
-    monkeypatch.setattr("podium.evaluation.predict._BATCH", 10)
+    monkeypatch.setattr("podium.evaluation.predict._BATCH_PIXELS", 10 * 6 * 6)
     told = []
     parts = predict_images(classifier, some, CPU, tta="mirror", on_progress=lambda *now: told.append(now))
     assert np.allclose(whole.logits, parts.logits, atol=1e-5)

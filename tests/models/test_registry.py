@@ -74,3 +74,18 @@ def test_a_name_is_taken_once():
 def test_an_unknown_name_gets_the_nearest():
     with pytest.raises(RecipeError, match="'seed_resnet18'"):
         models.create("seed_resnet_18", 10, (32, 32))
+
+
+@pytest.mark.parametrize("name", ["seed_resnet18", "seed_resnet164_v2"])
+def test_seed_weights_are_xavier_uniform_and_biases_zero(name):
+    """Uniform within sqrt(3 / ((fan_in + fan_out) / 2)): MXNet's Xavier, factor "avg", magnitude 3."""
+    for module in create(name).modules():
+        if isinstance(module, torch.nn.Conv2d | torch.nn.Linear):
+            area = module.weight[0, 0].numel()
+            bound = (3 / (area * sum(module.weight.shape[:2]) / 2)) ** 0.5
+            assert module.weight.abs().max() <= bound
+            if module.weight.numel() > 2000:
+                assert module.weight.abs().max() > 0.98 * bound
+                assert module.weight.std().item() == pytest.approx(bound / 3**0.5, rel=0.05)
+            if module.bias is not None:
+                assert not module.bias.any()

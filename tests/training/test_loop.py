@@ -2,10 +2,12 @@
 
 import errno
 import os
-import signal
+import shutil
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +15,11 @@ import torch
 from safetensors.torch import load_file
 
 import podium
+from podium.api import differences, runtime_of
+from podium.data import Images, hold_out
 from podium.errors import RecipeError, RunError, StorageError
 from podium.recipe import load_recipe
+from podium.runtime import prepare
 from podium.training import setup
 
 TINY = {"epochs": 2.0, "batch_size": 16, "precision": "fp32", "hold_out": 0.2}
@@ -35,7 +40,7 @@ def train(data, out, seed=0, recipe="sprint_small", **more):
 
 def test_it_learns_and_leaves_all_that_was_promised(tiny_run):
     assert tiny_run.is_finished
-    names = {path.name for path in tiny_run.path.iterdir()}
+    names = {path.name for path in tiny_run.path.iterdir() if path.name != ".lock"}
     assert names == {"recipe.toml", "manifest.json", "metrics.jsonl", "model.safetensors", "hold_out.safetensors"}
     epochs = [line for line in tiny_run.metrics() if line["kind"] == "epoch"]
     assert [line["step"] for line in epochs] == [3, 6]  # 48 images, batches of 16
@@ -72,9 +77,75 @@ def test_stopped_and_resumed_equals_uninterrupted(tiny_competition, tiny_run, tm
     assert again.manifest["hold_out"]["accuracy"] == tiny_run.manifest["hold_out"]["accuracy"]
 
 
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+@pytest.fixture
+def kill_at(monkeypatch):
+    """Ends the process, so to speak, before its n-th change to the disk: no later one happens, clean-up's neither."""
+
+    def arm(patch, number):
+        count = [0]
+
+        def ending(change):
+            def maybe(*args, **kwargs):
+                count[0] += 1
+                if count[0] >= number:
+                    raise Killed
+                return change(*args, **kwargs)
+
+            return maybe
+
+        patch.setattr(os, "fsync", ending(os.fsync))
+        for name in ("replace", "rename", "unlink"):
+            patch.setattr(Path, name, ending(getattr(Path, name)))
+        patch.setattr(shutil, "rmtree", ending(shutil.rmtree))
+
+    @contextmanager
+    def armed(number):
+        with monkeypatch.context() as patch:
+            arm(patch, number)
+            yield
+
+    return armed
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"last_batch": "keep", "epochs": 1.3, "evaluate_every": 0, "precision": "bf16"}]
+)
+def test_killed_before_any_change_to_the_disk_and_resumed_gives_the_same_bits(
+    tiny_competition, tmp_path, kill_at, settings
+):
+    data = podium.open(tiny_competition)
+    assert len(data.train) == 60
+    settings = {"epochs": 1.0, "batch_size": 20, **settings}
+    whole = train(data, tmp_path / "whole", settings=settings)
+    num_resumed = 0
+    for number in range(1, 100):
+        out = tmp_path / str(number)
+        try:
+            with kill_at(number):
+                train(data, out, settings=settings, checkpoint_seconds=0)
+            break
+        except Killed:
+            pass
+        if out.exists():
+            num_resumed += 1
+            run = podium.resume(out, data, checkpoint_seconds=0)
+        else:
+            run = train(data, out, settings=settings)
+        assert same(weights(run), weights(whole)), number
+        assert run.manifest["hold_out"]["accuracy"] == whole.manifest["hold_out"]["accuracy"]
+        assert run.manifest["num_steps"] == whole.manifest["num_steps"]
+        left = {path.name for path in out.iterdir() if path.name != ".lock"}
+        assert left == {"recipe.toml", "manifest.json", "metrics.jsonl", "model.safetensors", "hold_out.safetensors"}
+    assert num_resumed >= 12  # checkpoints, manifest, model, the checkpoint's end, predictions, manifest
+
+
 SCRIPT = """
 import sys, podium
-settings = {"epochs": 40.0, "batch_size": 16, "precision": "fp32", "hold_out": 0.2}
+settings = {"epochs": 30.0, "batch_size": 16, "precision": "fp32", "hold_out": 0.2}
 if sys.argv[3] == "train":
     podium.train(sys.argv[1], "sprint_small", settings=settings, out=sys.argv[2], checkpoint_seconds=0)
 else:
@@ -82,49 +153,69 @@ else:
 """
 
 
-def test_kill_at_any_moment_and_resume_gives_the_same_bits(tiny_competition, tmp_path):
-    """kill -9 after a random while, again and again, until it comes through."""
-    whole = train(tiny_competition, tmp_path / "whole", settings={"epochs": 40.0})
-    out = tmp_path / "killed"
-    rng = np.random.default_rng()
-    num_kills = 0
-    for _ in range(60):
-        verb = "resume" if (out / "manifest.json").exists() else "train"
+def test_kill_9_and_resume_gives_the_same_bits(tiny_competition, tmp_path):
+    """Real processes: each is killed a random while after its first new checkpoint, the last one comes through."""
+    out, rng = tmp_path / "killed", np.random.default_rng(0)
+    for number in range(4):
+        verb = "train" if number == 0 else "resume"
+        before = (out / "checkpoint").stat().st_mtime_ns if number else 0
         command = [sys.executable, "-c", SCRIPT, str(tiny_competition), str(out), verb]
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-            began = time.monotonic()
-            while not (out / "checkpoint").exists() and process.poll() is None and time.monotonic() - began < 60:
-                time.sleep(0.01)  # until the first checkpoint; then anywhere
-            patience = rng.uniform(1.5, 4) if num_kills < 4 else 120
-            try:
-                process.wait(patience)
-                assert process.returncode == 0, process.stderr.read()
+            if number == 3:
+                _, errors = process.communicate(timeout=300)
+                assert process.returncode == 0, errors
                 break
-            except subprocess.TimeoutExpired:
-                os.kill(process.pid, signal.SIGKILL)
-                num_kills += 1
-    assert num_kills >= 1
-    run = podium.Run.open(out)
-    assert same(weights(run), weights(whole))
-    assert run.manifest["hold_out"]["accuracy"] == whole.manifest["hold_out"]["accuracy"]
-    assert not list(out.glob(".*")) or all(path.name.endswith(".part") for path in out.glob(".*"))
+            while process.poll() is None and (
+                not (out / "checkpoint").exists() or (out / "checkpoint").stat().st_mtime_ns == before
+            ):
+                time.sleep(0.002)
+            time.sleep(rng.uniform(0, 0.2))
+            assert process.poll() is None, process.stderr.read()
+            process.kill()
+    whole = train(tiny_competition, tmp_path / "whole", settings={"epochs": 30.0})
+    assert same(weights(podium.Run.open(out)), weights(whole))
 
 
-def test_a_full_disk_is_said_and_the_last_checkpoint_stays(tiny_competition, tiny_run, tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ["checkpoint", "model.safetensors", "hold_out.safetensors", "metrics.jsonl"])
+def test_a_full_disk_is_said_and_what_was_finished_stays(tiny_competition, tiny_run, tmp_path, monkeypatch, name):
     out = tmp_path / "run"
     steps = iter(range(1, 100))
     train(tiny_competition, out, should_stop=lambda: next(steps) == 2)
-    good = (out / "checkpoint").read_bytes()
+    good, real_open = (out / "checkpoint").read_bytes(), Path.open
 
-    def full(_):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    def full(path, *args, **kwargs):
+        if name in path.name and "r" not in (args or ("r",))[0]:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real_open(path, *args, **kwargs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", full)
+        patch.setattr(Path, "open", full)
         with pytest.raises(StorageError, match="No space left"):
-            podium.resume(out)
-    assert (out / "checkpoint").read_bytes() == good
+            podium.resume(out, checkpoint_seconds=0 if name == "checkpoint" else 60)
+    if name in ("checkpoint", "model.safetensors"):
+        assert (out / "checkpoint").read_bytes() == good
+    assert not list(out.glob("*.part"))
     assert same(weights(podium.resume(out)), weights(tiny_run))
+
+
+def test_an_unwritable_folder_is_said(tiny_competition, tmp_path, monkeypatch):
+    def denied(*_, **__):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Path, "mkdir", denied)
+    with pytest.raises(StorageError, match="Permission denied"):
+        train(tiny_competition, tmp_path / "no" / "run")
+
+
+def test_resuming_keeps_the_threads_that_the_run_began_with_and_says_what_changed(tiny_competition, tmp_path):
+    out = tmp_path / "run"
+    train(tiny_competition, out, should_stop=lambda: True, runtime=prepare("fp32", num_threads=1))
+    run = podium.Run.open(out)
+    assert runtime_of(run).num_threads == 1
+    assert differences(run, runtime_of(run)) == []
+    assert differences(run, prepare("bf16", num_threads=2)) == ["precision float32 → bfloat16", "num_threads 1 → 2"]
+    podium.resume(run)
+    assert [sitting["differences"] for sitting in podium.Run.open(out).manifest["resumed"]] == [[]]
 
 
 def test_a_damaged_checkpoint_is_said(tiny_competition, tmp_path):
@@ -166,6 +257,33 @@ def test_a_short_last_batch_counts_as_the_recipe_says():
     assert setup.loss_scale(recipe.with_settings({"loss_reduction": "mean"}), 72) == 1 / 72
     assert setup.steps_per_epoch(recipe, 45_000) == 352
     assert setup.steps_per_epoch(load_recipe("sprint"), 45_000) == 22
+    assert setup.steps_per_epoch(recipe, 2 * 128 + 1) == 2  # BN can't take a batch of one image
+
+
+def small(counts, seed=0):
+    """Images of 12×12 pixels, so many of each class."""
+    labels = np.repeat(np.arange(len(counts)), counts)
+    pixels = np.random.default_rng(seed).integers(0, 256, (len(labels), 12, 12, 3), np.uint8)
+    return Images(pixels, labels, np.arange(len(labels)).astype(str), tuple("abcdefgh"[: len(counts)]))
+
+
+@pytest.mark.parametrize(
+    ("counts", "settings", "word"),
+    [
+        ([20], {}, "one class only"),
+        ([2, 2], {"hold_out": 0.1}, "is none"),
+        ([30, 1], {"hold_out": 0.99}, "no image of class"),
+        ([1, 0], {"hold_out": 0, "batch_size": 2}, "no image of class"),
+        ([3, 3], {"hold_out": 0, "batch_size": 1}, "batch of one"),
+        ([30, 30], {"translate": 12}, "translate"),
+        ([30, 30], {"model": "sprnt"}, "'sprint'"),
+    ],
+)
+def test_what_can_not_be_trained_is_said_before_there_is_a_run(counts, settings, word):
+    images = small(counts)
+    recipe = load_recipe("sprint_small").with_settings({"batch_size": 4, **settings})
+    with pytest.raises(RecipeError, match=word):
+        setup.check(recipe, images, hold_out(images.labels, recipe.hold_out))
 
 
 def test_mean_and_std_are_those_of_the_pixels(tiny_competition):

@@ -38,18 +38,19 @@ def test_one_muon_step_is_that_of_the_formula():
     assert torch.allclose(weight, expected, atol=1e-6)
 
 
-def test_one_sgd_step_is_the_seeds():
+def test_sgd_steps_are_the_seeds_across_falls_of_the_rate():
     """MXNet: state = momentum · state + lr · (gradient + wd · weight); weight -= state."""
     torch.manual_seed(0)
     net = nn.Linear(4, 3)
-    recipe = load_recipe("seed_resnet18")
-    optimizers = Optimizers(net, recipe, steps_per_epoch=10, num_steps=20, compute_dtype=torch.float32)
+    recipe = load_recipe("seed_resnet18", ["schedule_period=2"])
+    optimizers = Optimizers(net, recipe, steps_per_epoch=1, num_steps=6, compute_dtype=torch.float32)
     weight, bias = net.weight.detach().clone(), net.bias.detach().clone()
     state_w, state_b = torch.zeros_like(weight), torch.zeros_like(bias)
-    for step in range(2):
+    for step in range(6):
+        rate = 0.1 * 0.1 ** (step // 2)  # it falls twice
         net.weight.grad, net.bias.grad = torch.randn_like(weight), torch.randn_like(bias)
-        state_w = 0.9 * state_w + 0.1 * (net.weight.grad + 1e-4 * weight)
-        state_b = 0.9 * state_b + 0.1 * (net.bias.grad + 1e-4 * bias)
+        state_w = 0.9 * state_w + rate * (net.weight.grad + 1e-4 * weight)
+        state_b = 0.9 * state_b + rate * (net.bias.grad + 1e-4 * bias)
         weight, bias = weight - state_w, bias - state_b
         optimizers.step(step)
     assert torch.allclose(net.weight, weight, atol=1e-6)

@@ -6,16 +6,11 @@ from typing import Annotated
 
 import typer
 
-from podium.errors import RunError
-
 
 def demo(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where run and submission go; a new folder.")] = Path("demo"),
 ) -> None:
     """Walk the whole path on embedded digits, without a network: look, train, evaluate, submit, and score it."""
-    if out.exists() and any(out.iterdir()):
-        raise RunError(f"{out} isn't empty. Remove it, or choose another folder with --out.")
-
     from podium import api
     from podium import data as room
     from podium.cli import data as data_verb
@@ -24,9 +19,13 @@ def demo(
     from podium.cli import train as train_verb
     from podium.cli.display import out as console
     from podium.data.sources import digits
+    from podium.files import storage_errors
+    from podium.run import Run
 
+    Run.check_new(out)
     run, submission, sheet = out / "run", out / "submission.csv", out / "digits.png"
-    out.mkdir(parents=True, exist_ok=True)
+    with storage_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
 
     def say(command: str) -> None:
         console.print(f"\n$ podium {command}", style="bold", soft_wrap=True)

@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 __all__ = ["TrainingDisplay", "bars", "duration", "out", "print_json"]
 
-out = Console(highlight=False)
+out = Console(highlight=False, markup=False)
 """Results: on stdout."""
-_err = Console(stderr=True, highlight=False)
+_err = Console(stderr=True, highlight=False, markup=False)
 _PLAIN_SECONDS = 10.0  # between two lines, where the output is no terminal
 
 
 def print_json(value: Any) -> None:
     """One JSON document on stdout."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def duration(seconds: float) -> str:
@@ -40,9 +40,9 @@ class Bars:
 
     def __init__(self) -> None:
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
-            TextColumn("{task.completed:,.0f} / {task.total:,.0f}"),
+            TextColumn("{task.fields[count]}"),
             TextColumn("{task.fields[left]}"),
             console=_err,
             transient=True,
@@ -52,20 +52,23 @@ class Bars:
         self._tasks: dict[str, TaskID] = {}
 
     def __call__(self, what: str, done: int, total: int) -> None:
-        """Shows that `done` of `total` of `what` is done."""
+        """Shows that `done` of `total` of `what` is done; a `total` of 0: nobody knows how long it takes."""
         now = time.monotonic()
         began = self._began.setdefault(what, now)
-        if now - began < 1:
+        if total and now - began < 1:
             return
         left = f"{duration((now - began) / done * (total - done))} left" if 0 < done < total else ""
+        count = f"{done:,} / {total:,}" if total else ""
         if _err.is_terminal:
             if what not in self._tasks:
                 self._progress.start()
-                self._tasks[what] = self._progress.add_task(what, total=total, left="")
-            self._progress.update(self._tasks[what], completed=done, total=total, left=left)
-        elif now - self._said.get(what, began) >= _PLAIN_SECONDS or (done == total and what in self._said):
+                for task in self._tasks.values():
+                    self._progress.update(task, visible=False)
+                self._tasks[what] = self._progress.add_task(what, total=total or None, left="", count="")
+            self._progress.update(self._tasks[what], completed=done, left=left, count=count)
+        elif what.startswith("waiting") or now - self._said.get(what, began) >= _PLAIN_SECONDS:
             self._said[what] = now
-            _err.print(f"{what}: {done:,} / {total:,}  {left}".rstrip(), soft_wrap=True)
+            _err.print(f"{what} {count}  {left}".rstrip(), soft_wrap=True)
 
     def stop(self) -> None:
         """Takes the bars away."""

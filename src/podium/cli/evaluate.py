@@ -2,21 +2,29 @@
 
 from typing import TYPE_CHECKING
 
-from podium.cli.options import Json, OptionalData, RunFolder, Threads
+from podium.cli.options import ImageSize, Json, OptionalData, RunFolder, Threads
 
 if TYPE_CHECKING:
     from podium.evaluation import Evaluation
 
 
-def evaluate(run: RunFolder, data: OptionalData = None, threads: Threads = None, json: Json = False) -> None:
+def evaluate(
+    run: RunFolder,
+    data: OptionalData = None,
+    image_size: ImageSize = None,
+    threads: Threads = None,
+    json: Json = False,
+) -> None:
     """Accuracy with its interval, per class, and the confusion matrix: on the run's hold-out, or on other data."""
     from podium import api, runtime
     from podium.cli.display import bars, print_json
+    from podium.models import Classifier
     from podium.run import Run
 
     known = Run.open(run)
+    Classifier.load(known.model_path)  # a missing or damaged one is said before the data are read
     with bars() as bar:
-        dataset = api.open_for(known, data, progress=bar)
+        dataset = api.open_for(known, data, image_size=image_size, progress=bar)
         ready = runtime.prepare(known.recipe.precision, num_threads=threads)
         evaluation = api.evaluate(
             known, dataset, runtime=ready, on_batch=lambda done, total: bar("Evaluating", done, total)
@@ -50,9 +58,9 @@ def show(evaluation: "Evaluation") -> None:
         table.add_row(
             result.name,
             f"{result.num_images:,}",
-            f"{result.recall:.1%}",
+            _share(result.recall),
             f"{low:.1%} – {high:.1%}",
-            f"{result.precision:.1%}",
+            _share(result.precision),
         )
     out.print(table)
     if len(evaluation.confusion) <= 20:
@@ -66,3 +74,7 @@ def show(evaluation: "Evaluation") -> None:
         for name, row in zip(names, evaluation.confusion, strict=True):
             confusion.add_row(name, *(str(count) if count else "·" for count in row))
         out.print(confusion)
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1%}"

@@ -1,6 +1,5 @@
 """podium recipes, models, runs: what there is to choose from, and what was trained."""
 
-import json as jsonlib
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,9 +15,9 @@ def recipes(json: Json = False) -> None:
     rows = []
     for name in recipe_names():
         recipe = load_recipe(name)
-        about = recipe_text(name).splitlines()[0].removeprefix("# ").removeprefix(f"{name}: ")
-        rows.append({"recipe": name, "model": recipe.model, "epochs": f"{recipe.epochs:g}", "about": about})
-    _show(rows, json=json)
+        about = recipe_text(name).splitlines()[0].removeprefix(f"# {name}: ")
+        rows.append({"recipe": name, "model": recipe.model, "epochs": recipe.epochs, "about": about})
+    _show(rows, {"epochs": "{:g}"}, json=json)
 
 
 def models(json: Json = False) -> None:
@@ -28,13 +27,13 @@ def models(json: Json = False) -> None:
     rows = [
         {
             "model": entry.name,
-            "parameters": f"{entry.num_parameters:,}",
-            "smallest image": f"{entry.min_size}×{entry.min_size}",
+            "num_parameters": entry.num_parameters,
+            "min_size": entry.min_size,
             "source": entry.source,
         }
         for entry in entries()
     ]
-    _show(rows, json=json)
+    _show(rows, {"num_parameters": "{:,}", "min_size": "{0}×{0}"}, json=json)
 
 
 def runs(
@@ -42,42 +41,48 @@ def runs(
 ) -> None:
     """List the runs in a folder, the most accurate first."""
     from podium.errors import RunError
-    from podium.run import Run
 
     if not folder.is_dir():
         raise RunError(f"There is no folder {folder}, so no runs. `podium train DATA` makes the first.")
-    found: list[tuple[float, dict[str, Any]]] = []
-    for path in sorted(folder.iterdir()):
-        if not (path / "manifest.json").is_file():
-            continue
-        run = Run.open(path)
-        manifest = run.manifest
-        row = {"run": str(path), "data": manifest["data"]["name"], "seed": str(manifest["seed"])}
-        accuracy = -1.0
-        row |= {"hold-out accuracy": "–", "95 % interval": "–", "training": "not finished"}
-        if run.is_finished:
-            row["training"] = f"{manifest.get('train_seconds', 0) / 60:.1f} min"
-        if "hold_out" in manifest:
-            accuracy = manifest["hold_out"]["accuracy"]
-            low, high = manifest["hold_out"]["interval"]
-            row |= {"hold-out accuracy": f"{accuracy:.2%}", "95 % interval": f"{low:.2%} – {high:.2%}"}
-        found.append((accuracy, row))
-    if not found and not json:
+    rows = [_row(path) for path in sorted(folder.iterdir()) if (path / "manifest.json").is_file()]
+    if not rows and not json:
         raise RunError(f"There are no runs in {folder}. `podium train DATA` makes one.")
-    _show([row for _, row in sorted(found, key=lambda pair: -pair[0])], json=json)
+    rows.sort(key=lambda row: -(row["accuracy"] or 0))
+    shares = {"accuracy": "{:.2%}", "interval_low": "{:.2%}", "interval_high": "{:.2%}"}
+    _show(rows, {**shares, "train_minutes": "{:.1f}"}, json=json)
 
 
-def _show(rows: list[dict[str, Any]], *, json: bool) -> None:
+def _row(path: Path) -> dict[str, Any]:
+    from podium.errors import RunError
+    from podium.run import Run
+
+    row: dict[str, Any] = {"run": str(path), "state": "damaged", "data": None, "seed": None}
+    row |= {"accuracy": None, "interval_low": None, "interval_high": None, "train_minutes": None}
+    try:
+        run = Run.open(path)
+    except RunError:
+        return row
+    row |= {"state": "finished" if run.is_finished else "unfinished", "seed": run.manifest["seed"]}
+    row["data"] = run.manifest["data"]["name"]
+    if (seconds := run.manifest.get("train_seconds")) is not None:
+        row["train_minutes"] = seconds / 60
+    if (figures := run.manifest.get("hold_out")) is not None:
+        row["accuracy"] = figures["accuracy"]
+        row["interval_low"], row["interval_high"] = figures["interval"]
+    return row
+
+
+def _show(rows: list[dict[str, Any]], formats: dict[str, str], *, json: bool) -> None:
     from rich.table import Table
 
-    from podium.cli.display import out
+    from podium.cli.display import out, print_json
 
     if json:
-        typer.echo(jsonlib.dumps(rows, indent=2, ensure_ascii=False))
+        print_json(rows)
         return
     table = Table(box=None, pad_edge=False)
     for heading in rows[0]:
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading.replace("_", " "), overflow="fold")
     for row in rows:
-        table.add_row(*row.values())
+        table.add_row(*("–" if value is None else formats.get(key, "{}").format(value) for key, value in row.items()))
     out.print(table)

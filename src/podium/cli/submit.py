@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from podium.cli.options import Json, Threads
+from podium.cli.options import ImageSize, Json, Threads
 
 
 def submit(
@@ -17,6 +17,7 @@ def submit(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The CSV to write.")] = Path(
         "submission.csv"
     ),
+    image_size: ImageSize = None,
     threads: Threads = None,
     json: Json = False,
 ) -> None:
@@ -29,7 +30,7 @@ def submit(
 
     opened = [Run.open(run) for run in runs]
     with bars() as bar:
-        dataset = api.open_for(opened[0], data, progress=bar)
+        dataset = api.open_for(opened[0], data, image_size=image_size, progress=bar)
         ready = runtime.prepare(opened[0].recipe.precision, num_threads=threads)
         predictions = api.submit(
             opened, dataset, out, runtime=ready, on_batch=lambda done, total: bar("Predicting", done, total)

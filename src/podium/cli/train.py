@@ -22,7 +22,11 @@ def train(
         typer.Argument(metavar="DATA", help="A competition's folder or zip file, or the word digits."),
     ] = None,
     recipe: Annotated[
-        str | None, typer.Option(metavar="NAME|FILE", help="A shipped recipe or a TOML file. [default: sprint]")
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="A shipped recipe or a TOML file. [default: sprint; below 10,000 images sprint_small]",
+        ),
     ] = None,
     setting: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the recipe; repeatable.")
@@ -49,50 +53,79 @@ def train(
         raise RunError("Train on what? Give DATA: a competition's folder, or the word digits.")
 
     from podium import api, runtime
-    from podium.cli.display import TrainingDisplay, bars
+    from podium.cli.display import TrainingDisplay, bars, print_json
     from podium.cli.display import out as console
-    from podium.recipe import default_recipe_name, load_recipe
+    from podium.recipe import default_recipe, load_recipe
     from podium.run import Run
 
-    # wrong keys are said before data are read
-    chosen = None if recipe is None else load_recipe(recipe, setting or ())
+    # what is wrong with the arguments is said before data are read
+    settings = setting or []
+    chosen = load_recipe(recipe or "sprint", settings)
+    if out is not None:
+        Run.check_new(out)
     with bars() as bar:
         if resume is not None:
             known = Run.open(resume)
             dataset = api.open_for(known, data, progress=bar)
         else:
             dataset = api.open(str(data), image_size=image_size, progress=bar)
-            chosen = chosen or load_recipe(default_recipe_name(len(dataset.train)), setting or ())
-        dataset.train  # noqa: B018  # read now, under the bar
+        num_images = len(dataset.train)  # read now, under the bar
+        if recipe is None:
+            chosen = default_recipe(num_images, settings)
+
+    if resume is not None:
+        ready = api.runtime_of(known, threads)
+    else:
+        ready = runtime.prepare(chosen.precision, num_threads=threads)
 
     def begin(run: Run) -> None:
+        split, name = run.manifest["split"], run.manifest["data"]["name"]
+        machine = f"{ready.device}, {str(ready.compute_dtype).removeprefix('torch.')}, {ready.num_threads} threads"
+        lines = [
+            f"{run.recipe.name} on {name}: {split['num_train']:,} images to train on, "
+            f"{split['num_hold_out']:,} held out; {machine}",
+            f"→ {run.path}",
+        ]
+        if resume is not None and not run.is_finished and (changes := api.differences(run, ready)):
+            lines.append(f"Not as the run began, so its weights won't be the same to the bit: {', '.join(changes)}.")
         if not json:
-            manifest = run.manifest
-            split, hardware = manifest["split"], manifest["hardware"]
-            console.print(
-                f"{run.recipe.name} on {manifest['data']['name']}: {split['num_train']:,} images to train on, "
-                f"{split['num_hold_out']:,} held out; {hardware['device']}, {hardware['precision']}\n→ {run.path}",
-                soft_wrap=True,
-            )
+            console.print("\n".join(lines), soft_wrap=True)
 
-    with _StopSignal() as stop, TrainingDisplay() as display:
-        if chosen is None:
-            ready = runtime.prepare(known.recipe.precision, num_threads=threads)
-            run = api.resume(known, dataset, runtime=ready, on_begin=begin, on_progress=display, should_stop=stop)
+    with _StopSignal() as stop, TrainingDisplay() as display, bars() as bar:
+
+        def on_batch(done: int, total: int) -> None:
+            if stop():
+                raise KeyboardInterrupt
+            bar("Measuring on the hold-out", done, total)
+
+        if resume is not None:
+            run = api.resume(
+                known,
+                dataset,
+                runtime=ready,
+                on_begin=begin,
+                on_progress=display,
+                on_batch=on_batch,
+                should_stop=stop,
+            )
         else:
             run = api.train(
                 dataset,
                 chosen,
                 seed=seed or 0,
                 out=out,
-                runtime=runtime.prepare(chosen.precision, num_threads=threads),
+                runtime=ready,
                 command=shlex.join(["podium", *sys.argv[1:]]),
                 on_begin=begin,
                 on_progress=display,
+                on_batch=on_batch,
                 should_stop=stop,
             )
     if not run.is_finished:
-        console.print(f"Stopped. Go on with: podium train --resume {shlex.quote(str(run.path))}", soft_wrap=True)
+        if json:
+            print_json({"run": str(run.path), **run.manifest})
+        else:
+            console.print(f"Stopped. Go on with: podium train --resume {shlex.quote(str(run.path))}", soft_wrap=True)
         raise typer.Exit(130)
     _say_end(run, json=json)
 
@@ -138,4 +171,4 @@ class _StopSignal:
     def _ask(self, number: int, frame: FrameType | None) -> None:
         self._asked = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        sys.stderr.write("\nStopping after this step; Ctrl-C again stops at once.\n")
+        sys.stderr.write("\nStopping after this step or batch; Ctrl-C again stops at once.\n")

@@ -1,9 +1,9 @@
 """Room 1: raw files → Images. Imports no torch."""
 
 from podium.data.images import Dataset, Images, SampleSubmission
+from podium.data.progress import Progress
 from podium.data.sources import open_dataset as open
 from podium.data.split import folds, hold_out
-from podium.data.store import Progress
 from podium.data.summary import DataSummary, contact_sheet, summarize
 
 __all__ = [

@@ -9,6 +9,7 @@ size are refused, and every declared size is only ever a bound.
 
 from __future__ import annotations
 
+import errno
 import os
 import queue
 import re
@@ -60,7 +61,7 @@ class Archive(ABC):
         """Every member's name and bytes; one archive's order is kept only within each of its parts.
 
         Raises:
-            ArchiveError: the archive is damaged, cut short, or compressed in a way that can't be read.
+            ArchiveError: the archive is damaged, cut short, gone, or compressed in a way that can't be read.
         """
         parts = deque(self.parts())
         batches: queue.Queue[list[tuple[str, bytes]] | BaseException | None] = queue.Queue(QUEUED_BATCHES)
@@ -101,6 +102,8 @@ class Archive(ABC):
                 item = batches.get()
                 if item is None:
                     running -= 1
+                elif isinstance(item, OSError):  # of reading: whoever takes the members may be writing
+                    raise damaged(self.label, item) from item
                 elif isinstance(item, BaseException):
                     raise item
                 else:
@@ -118,15 +121,15 @@ class Archive(ABC):
                 f"{self.label}: member {name!r} points out of the archive, so it was not made in good faith.\n"
                 "Download it again from the competition's page."
             )
+        if size > MAX_MEMBER_BYTES:  # of litter too, which some archives can't be read without decompressing
+            raise ArchiveError(
+                f"{self.label}: member {name!r} says it is {size:,} bytes; more than {MAX_MEMBER_BYTES:,} is refused."
+            )
         if not JUNK_NAMES.isdisjoint(parts) or parts[-1].startswith("._"):
             return False
         dot, suffix = parts[-1].rpartition(".")[1:]
         if dot and suffix.lower() not in IMAGE_SUFFIXES:
             raise ImageError(f"{self.label}: member {name!r} is no image. Take it out of the archive.")
-        if size > MAX_MEMBER_BYTES:
-            raise ArchiveError(
-                f"{self.label}: member {name!r} says it is {size:,} bytes; more than {MAX_MEMBER_BYTES:,} is refused."
-            )
         if len(self.names) >= MAX_MEMBERS:
             raise ArchiveError(f"{self.label}: holds more than {MAX_MEMBERS:,} members, which is refused.")
         self.names.append(name)
@@ -161,7 +164,9 @@ class _Batcher:
 
 
 def damaged(label: str, reason: object) -> ArchiveError:
-    """The error for an archive that doesn't hold together."""
+    """The error for an archive that doesn't hold together, or that the system doesn't let us read."""
+    if isinstance(reason, OSError) and reason.errno not in (None, errno.EINVAL):  # EINVAL: an absurd offset in it
+        return ArchiveError(f"{label}: can't be read ({reason.strerror}).")
     first_line = str(reason).strip().split("\n")[0].rstrip(".:") or type(reason).__name__
     return ArchiveError(
         f"{label}: damaged or not complete ({first_line}).\n"

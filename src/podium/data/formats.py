@@ -13,7 +13,16 @@ from pathlib import Path
 from podium.data.archive import Archive, Part, Sink, damaged
 from podium.errors import ArchiveError
 
-__all__ = ["FolderArchive", "TarArchive", "ZipArchive", "is_archive", "open_archive", "opened_zip", "read_zip_member"]
+__all__ = [
+    "FolderArchive",
+    "TarArchive",
+    "ZipArchive",
+    "is_archive",
+    "open_archive",
+    "opened_zip",
+    "read_zip_member",
+    "zip_pieces",
+]
 
 COPY_BYTES = 1 << 20
 
@@ -58,8 +67,20 @@ def opened_zip(path: Path, label: str) -> zipfile.ZipFile:
 
 def read_zip_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, label: str) -> bytes:
     """One member's bytes, checked against its CRC. Raises ArchiveError."""
+    return b"".join(zip_pieces(archive, info, label))
+
+
+def zip_pieces(archive: zipfile.ZipFile, info: zipfile.ZipInfo, label: str) -> Iterator[bytes]:
+    """One member's bytes in pieces, checked against its CRC; never more than its declared size. Raises ArchiveError.
+
+    `ZipFile.read` would inflate all that is there before it cuts it to that size.
+    """
+    # bz2 and LZMA know no bound, but 4 KiB, the least that zipfile gives them at once, become 80 MB at most.
+    step = COPY_BYTES if info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) else 4096
     try:
-        return archive.read(info)
+        with archive.open(info) as member:
+            while piece := member.read(step):
+                yield piece
     except NotImplementedError as error:
         raise ArchiveError(f"{label}: {error}. Unpack it and give the folder instead.") from error
     except Exception as error:  # see opened_zip
@@ -169,7 +190,7 @@ def open_archive(path: Path, label: str | None = None, inside: str = "") -> Arch
         with path.open("rb") as file:
             start = file.read(6)
     except OSError as error:
-        raise ArchiveError(f"{label}: can't be read ({error.strerror}).") from error
+        raise damaged(label, error) from error
     if start == b"7z\xbc\xaf\x27\x1c":
         return SevenZipArchive(path, label)
     if start[:4] in (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08"):

@@ -71,7 +71,11 @@ class SevenZipArchive(Archive):
     @contextmanager
     def _opened(self) -> Iterator[py7zr.SevenZipFile]:
         encrypted = False
-        with self.path.open("rb") as file:
+        try:
+            file = self.path.open("rb")
+        except OSError as error:
+            raise damaged(self.label, error) from error
+        with file:
             try:
                 # Given an open file instead of a path, py7zr extracts in this thread rather than in many of its own.
                 archive = py7zr.SevenZipFile(file)
@@ -92,24 +96,18 @@ class SevenZipArchive(Archive):
             sink(name, b"")
 
     def _read_block(self, block: Block, sink: Sink) -> None:
-        pieces = _decompress(self.path, block)
-        buffer, start = b"", 0
+        stream = _Stream(_decompress(self.path, block))
         try:
             for name, size, crc in block.members:
-                if len(buffer) - start < size:
-                    collected = [buffer[start:]]
-                    missing = size - len(collected[0])
-                    while missing > 0:
-                        piece = next(pieces, b"")
-                        if not piece:
-                            raise damaged(self.label, f"it ends within member {name!r}")
-                        collected.append(piece)
-                        missing -= len(piece)
-                    buffer, start = b"".join(collected), 0
-                data = buffer[start : start + size]
-                start += size
-                if crc is not None and zlib.crc32(data) != crc:
-                    raise damaged(self.label, f"member {name!r} has another checksum")
+                if name is None:  # litter: checked, since members after it depend on it, but not kept
+                    found = 0
+                    for piece in stream.take(size):
+                        found = zlib.crc32(piece, found)
+                else:
+                    data = b"".join(stream.take(size))
+                    found = zlib.crc32(data)
+                if crc is not None and found != crc:
+                    raise damaged(self.label, f"member {name or 'to be skipped'!r} has another checksum")
                 if name is not None:
                     sink(name, data)
         except (lzma.LZMAError, EOFError, OSError, MemoryError) as error:
@@ -195,6 +193,27 @@ def _decompress(path: Path, block: Block) -> Iterator[bytes]:
                 yield piece
 
 
+class _Stream:
+    """A block's contents, taken member by member."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._piece = b""
+        self._start = 0
+
+    def take(self, size: int) -> Iterator[bytes]:
+        """The next `size` bytes, in pieces. Raises EOFError if there are fewer."""
+        while size > 0:
+            if self._start == len(self._piece):
+                self._piece, self._start = next(self._pieces, b""), 0
+                if not self._piece:
+                    raise EOFError("it ends within a member")
+            cut = self._piece[self._start : self._start + size]
+            self._start += len(cut)
+            size -= len(cut)
+            yield cut
+
+
 class _SinkFactory(WriterFactory):
     """Gives py7zr a writer for each member, which hands it on when it is complete."""
 
@@ -203,18 +222,22 @@ class _SinkFactory(WriterFactory):
         self._names = names
 
     def create(self, filename: str) -> Py7zIO:
-        name = self._names.get(filename)  # None: litter, which is swallowed
-        return _Member((lambda data: self._sink(name, data)) if name is not None else (lambda data: None), filename)
+        name = self._names.get(filename)  # None: litter
+        return _Member(None if name is None else partial(self._sink, name), filename)
 
 
 class _Member(Py7zIO):
-    def __init__(self, done: Callable[[bytes], None], name: str) -> None:
-        self._done: Callable[[bytes], None] | None = done
+    """Collects a member and hands it to `done`; if that is None, takes it and keeps nothing."""
+
+    def __init__(self, done: Callable[[bytes], None] | None, name: str) -> None:
+        self._done = done
+        self._keeps = done is not None
         self._name = name
         self._data = bytearray()
 
     def write(self, data: bytes | bytearray) -> int:
-        self._data += data
+        if self._keeps:
+            self._data += data
         if len(self._data) > MAX_MEMBER_BYTES:
             raise ValueError(f"member {self._name!r} is larger than {MAX_MEMBER_BYTES:,} bytes")
         return len(data)

@@ -25,13 +25,16 @@ _Z95 = 1.959963984540054  # the normal distribution's 97.5 % quantile
 
 @dataclass(frozen=True)
 class ClassResult:
-    """Of one class: how many images are of it, how many of those were found, how many guesses of it were right."""
+    """Of one class: how many images are of it, what share of those was found, what share of the guesses was right.
+
+    A share of nothing is None.
+    """
 
     name: str
     num_images: int
-    recall: float
+    recall: float | None
     recall_interval: tuple[float, float]
-    precision: float
+    precision: float | None
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,7 @@ def evaluate_predictions(predictions: Predictions, what: str, tta: str) -> Evalu
             int(confusion[index].sum()),
             int(confusion[:, index].sum()),
         )
-        recall, precision = found / there if there else math.nan, found / guessed if guessed else math.nan
+        recall, precision = found / there if there else None, found / guessed if guessed else None
         per_class.append(ClassResult(name, there, recall, wilson_interval(found, there), precision))
     return Evaluation(
         what=what,

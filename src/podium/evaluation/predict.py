@@ -16,7 +16,7 @@ from podium.runtime import Runtime
 
 __all__ = ["predict_images"]
 
-_BATCH = 1000
+_BATCH_PIXELS = 1000 * 32 * 32
 
 
 @torch.inference_mode()
@@ -44,12 +44,13 @@ def predict_images(
     if images.size != expected:
         raise RunError(
             f"These images are {images.size[0]}×{images.size[1]} pixels; the run was trained on "
-            f"{expected[0]}×{expected[1]}.\nResize them with --image-size {expected[0]}."
+            f"{expected[0]}×{expected[1]}.\nGive --image-size {expected[0]} to have them resized."
         )
     classifier.eval()
+    size = max(1, _BATCH_PIXELS // (expected[0] * expected[1]))
     logits = np.empty((len(images), len(classifier.preprocessing.classes)), np.float32)
-    for start in range(0, len(images), _BATCH):
-        batch = torch.from_numpy(np.array(images.pixels[start : start + _BATCH])).to(runtime.device)  # (N, H, W, 3)
+    for start in range(0, len(images), size):
+        batch = torch.from_numpy(np.array(images.pixels[start : start + size])).to(runtime.device)  # (N, H, W, 3)
         with runtime.autocast():
             some = logits_with_tta(classifier, batch.permute(0, 3, 1, 2), tta)
         logits[start : start + len(batch)] = some.float().cpu().numpy()

@@ -91,6 +91,7 @@ def ensemble(each: list[Predictions]) -> Predictions:
         assert np.array_equal(other.ids, first.ids)
     if len(each) == 1:
         return first
-    columns = [[one.classes.index(name) for name in first.classes] for one in each]
-    mean = np.mean([one.probabilities[:, order] for one, order in zip(each, columns, strict=True)], axis=0)
+    mean = np.zeros(first.logits.shape, np.float64)
+    for one in each:
+        mean += one.probabilities[:, [one.classes.index(name) for name in first.classes]] / len(each)
     return Predictions(first.ids, first.classes, np.log(np.maximum(mean, 1e-30)).astype(np.float32), first.labels)

@@ -2,6 +2,6 @@
 
 from podium.training.loop import Progress, fit
 from podium.training.manifest import new_manifest
-from podium.training.setup import check
+from podium.training.setup import Parts, check
 
-__all__ = ["Progress", "check", "fit", "new_manifest"]
+__all__ = ["Parts", "Progress", "check", "fit", "new_manifest"]

@@ -3,7 +3,7 @@
     order → batch → augment → forward, backward → schedule, step → log → evaluate → checkpoint
 
 Every random draw comes from a stream named by (seed, purpose, epoch or step), so a training that was killed and resumed
-ends with the same bits as one that ran through, on the same machine with the same number of threads.
+on a processor ends with the same bits as one that ran through, on the same machine with the same number of threads.
 
 Shapes: N images a batch, K classes.
 """
@@ -32,7 +32,7 @@ from podium.training.optimizers import Optimizers
 
 __all__ = ["Progress", "fit"]
 
-_EVALUATION_BATCH = 1000
+_EVALUATION_PIXELS = 1000 * 32 * 32
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def fit(
         runtime: device and precision.
         on_progress: called after each step.
         should_stop: asked after each step; True writes a checkpoint and ends this sitting.
-        checkpoint_seconds: at most so long between two checkpoints; one is also written at the end of each epoch.
+        checkpoint_seconds: at most so long, and a step, between two checkpoints.
 
     Returns:
         Whether the training came to its end.
@@ -97,7 +97,7 @@ def fit(
 
     # ---- data: uint8, resident on the device
     assert images.labels is not None
-    pixels = torch.from_numpy(np.array(images.pixels)).to(device)  # (num_images, H, W, 3)
+    pixels = torch.from_numpy(np.require(images.pixels, requirements=["C", "W"])).to(device)  # (num_images, H, W, 3)
     labels = torch.from_numpy(images.labels).to(device)
     augment = setup.new_pipeline(recipe, seed, images.size, len(images))
 
@@ -141,7 +141,7 @@ def fit(
 
         # ---- forward, backward
         network.train()
-        with runtime.autocast(), isolated_seed(seed, "network", state.step):
+        with runtime.autocast(), isolated_seed(seed, "network", state.step, device=device):
             logits = classifier(batch)  # (N, K)
         loss_sum = F.cross_entropy(logits, targets, label_smoothing=recipe.label_smoothing, reduction="sum")
         torch.autograd.backward(loss_sum * setup.loss_scale(recipe, len(indices)))
@@ -181,7 +181,7 @@ def fit(
 
         # ---- checkpoint
         stop = not is_last and should_stop()
-        if stop or ends_epoch or time.monotonic() - saved_at >= checkpoint_seconds:
+        if stop or (not is_last and time.monotonic() - saved_at >= checkpoint_seconds):
             checkpoint.save(run.checkpoint_path, state, network, optimizers, classifier.preprocessing)
             saved_at = time.monotonic()
 
@@ -206,8 +206,8 @@ def fit(
             return False
 
     # ---- finish
-    classifier.save(run.model_path)
     run.write_manifest(train_seconds=round(state.train_seconds, 1), num_steps=num_steps)
+    classifier.save(run.model_path)  # from here on the run is finished
     run.checkpoint_path.unlink(missing_ok=True)
     return True
 
@@ -220,10 +220,11 @@ def _is_due(every: int, epoch: int, *, is_last: bool) -> bool:
 def _accuracy(classifier: Classifier, images: Images, runtime: Runtime) -> float:
     classifier.eval()
     num_hits = 0
+    size = max(1, _EVALUATION_PIXELS // (images.size[0] * images.size[1]))
     assert images.labels is not None
-    for start in range(0, len(images), _EVALUATION_BATCH):
-        batch: Tensor = torch.from_numpy(np.array(images.pixels[start : start + _EVALUATION_BATCH]))
+    for start in range(0, len(images), size):
+        batch: Tensor = torch.from_numpy(np.array(images.pixels[start : start + size]))
         with runtime.autocast():
             guesses = classifier(batch.to(runtime.device).permute(0, 3, 1, 2)).argmax(1)
-        num_hits += int((guesses.cpu().numpy() == images.labels[start : start + _EVALUATION_BATCH]).sum())
+        num_hits += int((guesses.cpu().numpy() == images.labels[start : start + size]).sum())
     return num_hits / len(images)

@@ -5,12 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from podium.data import Dataset
 from podium.recipe import Recipe
 from podium.runtime import Runtime, describe_hardware, describe_versions, source_commit
+from podium.training.setup import Parts
 
 __all__ = ["new_manifest"]
 
@@ -18,7 +16,7 @@ __all__ = ["new_manifest"]
 def new_manifest(
     dataset: Dataset,
     recipe: Recipe,
-    parts: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]],
+    parts: Parts,
     runtime: Runtime,
     seed: int,
     command: str | None,

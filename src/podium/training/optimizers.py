@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -35,7 +36,8 @@ class Optimizers:
         self, network: nn.Module, recipe: Recipe, steps_per_epoch: int, num_steps: int, compute_dtype: torch.dtype
     ) -> None:
         self._names = {parameter: name for name, parameter in network.named_parameters()}
-        self._schedules: list[tuple[dict[str, object], float, Schedule]] = []
+        self._schedules: list[tuple[dict[str, Any], float, Schedule]] = []
+        self._keeps_rate = recipe.optimizer == "sgd" and recipe.momentum_form == "mxnet"
         self._frozen_from: dict[nn.Parameter, int] = {}
         schedule = schedules.from_recipe(recipe, steps_per_epoch, num_steps)
         if recipe.optimizer == "sgd":
@@ -47,6 +49,8 @@ class Optimizers:
         """Applies the gradients at step number `step`, then drops them."""
         for group, rate, schedule in self._schedules:
             group["lr"] = rate * schedule(step)
+            if self._keeps_rate and step > 0 and schedule(step) != schedule(step - 1) > 0:
+                self._scale_momentum(group["params"], schedule(step - 1) / schedule(step))
         for optimizer in self._all:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
@@ -74,6 +78,13 @@ class Optimizers:
             if key in state:
                 # empty_like keeps the memory format, on which the order of summation depends
                 optimizer.state[parameter]["momentum_buffer"] = torch.empty_like(parameter).copy_(state[key])
+
+    def _scale_momentum(self, parameters: list[nn.Parameter], factor: float) -> None:
+        """MXNet's velocity is in units of weights, torch's of gradients: where the rate falls, the latter must grow."""
+        for optimizer in self._all:
+            for parameter in parameters:
+                if parameter in optimizer.state:
+                    optimizer.state[parameter]["momentum_buffer"].mul_(factor)
 
     def _parameters(self) -> Iterator[tuple[torch.optim.Optimizer, str, nn.Parameter]]:
         for optimizer in self._all:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from podium import models
@@ -16,28 +17,56 @@ from podium.recipe import Recipe
 from podium.runtime import isolated_seed, random_stream
 from podium.training.optimizers import Optimizers
 
-__all__ = ["check", "loss_scale", "mean_and_std", "new_classifier", "new_pipeline", "steps_per_epoch"]
+__all__ = ["Parts", "check", "loss_scale", "mean_and_std", "new_classifier", "new_pipeline", "steps_per_epoch"]
 
-_NUM_PREPARE_IMAGES = 5000  # for whitening filters: 4.8 million patches
+_NUM_PREPARE_PIXELS = 5000 * 32 * 32  # for whitening filters: 4.8 million patches
+
+Parts = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
+"""Indices to train on, and indices held out."""
 
 
-def check(recipe: Recipe, num_images: int, image_size: tuple[int, int], num_classes: int) -> None:
+def check(recipe: Recipe, images: Images, parts: Parts) -> None:
     """Builds everything that a training needs, without memory, so that what can't be is said before a run is made.
+
+    Args:
+        recipe: as resolved.
+        images: all labelled ones.
+        parts: indices of those to train on, and of those held out.
 
     Raises:
         RecipeError: the recipe doesn't fit the data or the model.
     """
-    per_epoch = steps_per_epoch(recipe, num_images)
-    new_pipeline(recipe, 0, image_size, None)
+    assert images.labels is not None
+    if len(images.classes) < 2:
+        raise RecipeError(
+            f"There is one class only ('{images.classes[0]}'), so nothing to tell apart. Check the labels."
+        )
+    if recipe.hold_out > 0 and not len(parts[1]):
+        raise RecipeError(
+            f"hold_out = {recipe.hold_out:g} of {len(images):,} images is none. "
+            "Raise it, or set it to 0 to measure nothing."
+        )
+    counts = np.bincount(images.labels[parts[0]], minlength=len(images.classes))
+    if not counts.all():
+        name = images.classes[int(counts.argmin())]
+        raise RecipeError(
+            f"hold_out = {recipe.hold_out:g} leaves no image of class '{name}' to train on. Lower it, or add images."
+        )
+    per_epoch = steps_per_epoch(recipe, len(parts[0]))
+    new_pipeline(recipe, 0, images.size, None)
     with torch.device("meta"):
-        network = models.create(recipe.model, num_classes, image_size)
+        network = models.create(recipe.model, len(images.classes), images.size)
     Optimizers(network, recipe, per_epoch, math.ceil(recipe.epochs * per_epoch), torch.float32)
 
 
 def steps_per_epoch(recipe: Recipe, num_images: int) -> int:
-    """How many batches an epoch has. Raises RecipeError if none."""
+    """How many batches an epoch has; a last batch of one image, which BN can't take, isn't kept. Raises RecipeError."""
+    if min(num_images, recipe.batch_size) < 2:
+        raise RecipeError(
+            f"A batch of one image can't be: batch_size is {recipe.batch_size}, of {num_images:,} images."
+        )
     if recipe.last_batch == "keep":
-        return math.ceil(num_images / recipe.batch_size)
+        return num_images // recipe.batch_size + (num_images % recipe.batch_size > 1)
     if num_images < recipe.batch_size:
         raise RecipeError(
             f"batch_size {recipe.batch_size:,} is larger than the {num_images:,} training images, and "
@@ -71,7 +100,8 @@ def new_classifier(recipe: Recipe, seed: int, images: Images) -> Classifier:
     classifier = Classifier(recipe.model, network, preprocessing)
     prepare = getattr(network, "prepare", None)  # a net may look at the data before it is trained
     if prepare is not None:
-        some = torch.randperm(len(images), generator=random_stream(seed, "prepare"))[:_NUM_PREPARE_IMAGES]
+        num_some = max(1, _NUM_PREPARE_PIXELS // (images.size[0] * images.size[1]))
+        some = torch.randperm(len(images), generator=random_stream(seed, "prepare"))[:num_some]
         pixels = torch.from_numpy(images.pixels[np.sort(some.numpy())]).permute(0, 3, 1, 2)
         prepare(preprocessing.normalize(pixels))
     return classifier
@@ -84,7 +114,10 @@ def _three(values: tuple[float, ...]) -> tuple[float, float, float]:
 
 def mean_and_std(images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Per channel over all pixels, in [0, 1], by counting each of the 256 values."""
-    counts = np.stack([np.bincount(images.pixels[..., channel].ravel(), minlength=256) for channel in range(3)])
+    counts = np.zeros((3, 256), np.int64)
+    for start in range(0, len(images), 1000):  # bincount makes eight bytes of each
+        some = images.pixels[start : start + 1000]
+        counts += [np.bincount(some[..., channel].ravel(), minlength=256) for channel in range(3)]
     values = np.arange(256) / 255
     mean = counts @ values / counts.sum(1)
     variance = counts @ values**2 / counts.sum(1) - mean**2

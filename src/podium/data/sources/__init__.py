@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from podium.data.images import Dataset
+from podium.data.progress import Progress
 from podium.data.sources import digits, kaggle
-from podium.data.store import Progress
 from podium.errors import DataError
 
 __all__ = ["open_dataset"]
@@ -29,7 +29,10 @@ def open_dataset(path: str | Path, *, image_size: int | None = None, progress: P
         raise DataError(f"image_size is {image_size}; it must lie between 1 and 4096 pixels.")
     if str(path) == digits.WORD:
         return digits.load(image_size=image_size, progress=progress)
-    path = Path(path).expanduser()
+    try:
+        path = Path(path).expanduser()
+    except RuntimeError as error:
+        raise DataError(f"{path}: that home folder isn't known. Give the path in full.") from error
     try:
         if not path.exists():
             raise DataError(

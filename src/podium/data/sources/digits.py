@@ -17,14 +17,15 @@ import numpy.typing as npt
 from PIL import Image
 
 from podium.data.cache import cache_errors, cache_root
+from podium.data.progress import Progress
 from podium.data.sources import kaggle
 from podium.data.split import hold_out
-from podium.data.store import Progress
 
 __all__ = ["WORD", "load", "solution", "write_competition"]
 
 WORD = "digits"
 VERSION = "1"  # part of the folder's name: raise it when `write_competition` would write something else
+FILES = ("train.7z", "trainLabels.csv", "test.7z", "sampleSubmission.csv")
 NUM_TEST = 360
 SEED = 0
 SIDE = 32  # pixels; scikit-learn has them at 8x8
@@ -39,7 +40,7 @@ class DigitsDataset(kaggle.KaggleDataset):
 def load(*, image_size: int | None = None, progress: Progress | None = None) -> DigitsDataset:
     """The embedded competition. Raises StorageError if the cache can't be written."""
     folder = cache_root() / f"digits-{VERSION}"
-    if not folder.is_dir():
+    if not _is_complete(folder):
         _materialise(folder, progress)
     files = kaggle.files_at(folder)
     assert files is not None, folder
@@ -83,8 +84,12 @@ def _materialise(folder: Path, progress: Progress | None) -> None:
     with cache_errors():
         folder.parent.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(folder.with_name(f"{folder.name}.lock")):
-            if folder.is_dir():  # another process was faster
+            if _is_complete(folder):  # another process was faster
                 return
+            for leftover in folder.parent.glob(f".{folder.name}.*"):  # of builders that were killed
+                shutil.rmtree(leftover, ignore_errors=True)
+            if folder.exists():  # someone has taken files out of it
+                shutil.rmtree(folder)
             if progress:
                 progress("writing the digits", 0, 0)
             building = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
@@ -93,6 +98,10 @@ def _materialise(folder: Path, progress: Progress | None) -> None:
                 building.rename(folder)
             finally:
                 shutil.rmtree(building, ignore_errors=True)
+
+
+def _is_complete(folder: Path) -> bool:
+    return all((folder / name).is_file() and (folder / name).stat().st_size for name in FILES)
 
 
 def _digits() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:

@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from podium.data.formats import is_archive, opened_zip, read_zip_member
 from podium.data.images import Dataset, Images, SampleSubmission, digest
-from podium.data.store import Pack, Progress, Source, load_pack
+from podium.data.progress import Progress
+from podium.data.store import Pack, Source, load_pack
 from podium.data.tables import Table, read_table
 from podium.errors import ArchiveError, DataError, TableError
 
@@ -24,6 +25,7 @@ __all__ = ["KaggleDataset", "find", "near_miss"]
 
 LOOKED_FOR = "train.7z, .zip or .tar or a folder train, and trainLabels.csv"
 LABELS = ("trainlabels.csv", "train_labels.csv", "labels.csv", "train.csv")
+MAX_TABLE_BYTES = 1 << 28  # 256 MiB: a row for each of ImageNet-21k's images, all in memory as Python's strings
 SAMPLE = ("samplesubmission.csv", "sample_submission.csv")
 
 
@@ -66,13 +68,24 @@ class _Files:
     def table(self, name: str) -> Table:
         if self.is_zip:
             with opened_zip(self.path, self.path.name) as archive:
-                data = read_zip_member(archive, archive.getinfo(name), self.path.name)
+                info = archive.getinfo(name)
+                _check_size(self.path.name, name, info.file_size)
+                data = read_zip_member(archive, info, self.path.name)
         else:
             try:
+                _check_size(str(self.path), name, (self.path / name).stat().st_size)
                 data = (self.path / name).read_bytes()
             except OSError as error:
                 raise TableError(f"{self.path / name}: can't be read ({error.strerror}).") from error
         return read_table(data, Path(name).name)
+
+
+def _check_size(where: str, name: str, num_bytes: int) -> None:
+    if num_bytes > MAX_TABLE_BYTES:
+        raise TableError(
+            f"{where}/{name}: is {num_bytes:,} bytes; more than {MAX_TABLE_BYTES:,} is refused.\n"
+            "It should have no more than a line for each image."
+        )
 
 
 def _is_archive_of(role: str, name: str) -> bool:

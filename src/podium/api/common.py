@@ -1,0 +1,55 @@
+"""What the public functions share: opening data and runs, splitting, predicting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from podium import data as data_room
+from podium.data import Dataset, Images, hold_out
+from podium.evaluation import Predictions, predict_images
+from podium.models import Classifier
+from podium.recipe import Recipe
+from podium.run import Run
+from podium.runtime import Runtime, prepare
+from podium.training import Parts
+
+__all__ = ["OnBatch", "open", "open_for", "opened", "predict_with", "split"]
+
+OnBatch = Callable[[int, int], None]
+"""Called with (images done, images in all)."""
+
+open = data_room.open
+
+
+def open_for(
+    run: Run,
+    data: Dataset | str | Path | None = None,
+    *,
+    image_size: int | None = None,
+    progress: data_room.Progress | None = None,
+) -> Dataset:
+    """Opens data for a trained run: what it was trained on if None, and resized as it was then. Raises as `open`."""
+    if isinstance(data, Dataset):
+        return data
+    about = run.manifest["data"]
+    size = about["resized_to"] if image_size is None else image_size
+    return open(about["path"] if data is None else data, image_size=size, progress=progress)
+
+
+def opened(run: Run | str | Path) -> Run:
+    """The run itself, or the one in that folder. Raises RunError."""
+    return run if isinstance(run, Run) else Run.open(run)
+
+
+def split(images: Images, recipe: Recipe) -> Parts:
+    """Which images the recipe trains on, and which it holds out."""
+    assert images.labels is not None
+    return hold_out(images.labels, recipe.hold_out, seed=recipe.hold_out_seed)
+
+
+def predict_with(run: Run, images: Images, runtime: Runtime | None, on_batch: OnBatch | None) -> Predictions:
+    """A finished run's predictions, with its recipe's test-time augmentation. Raises RunError."""
+    runtime = runtime or prepare(run.recipe.precision)
+    classifier = Classifier.load(run.model_path, runtime.device)
+    return predict_images(classifier, images, runtime, tta=run.recipe.tta, on_progress=on_batch)

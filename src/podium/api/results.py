@@ -1,0 +1,176 @@
+"""evaluate, predict and submit: a run and images become figures and files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from podium.api.common import OnBatch, open_for, opened, predict_with, split
+from podium.data import Dataset, Images
+from podium.data.decode import decode
+from podium.delivery import write_submission
+from podium.errors import DataError, ImageError, RunError, StorageError
+from podium.evaluation import Evaluation, Predictions, ensemble, evaluate_predictions
+from podium.models import Classifier
+from podium.run import Run
+from podium.runtime import Runtime
+
+__all__ = ["evaluate", "predict", "predict_files", "submit"]
+
+
+def evaluate(
+    run: Run | str | Path,
+    data: Dataset | str | Path | None = None,
+    *,
+    runtime: Runtime | None = None,
+    on_batch: OnBatch | None = None,
+) -> Evaluation:
+    """How good a run is: on its own hold-out, or on all labelled images of other data with the same classes.
+
+    Args:
+        run: a finished run.
+        data: what `open` gives or takes; None: what the run was trained on.
+        runtime: device and precision; None: the best there is.
+        on_batch: called after each batch.
+
+    Raises:
+        RunError: the run isn't finished, has no hold-out, or knows other classes than the data.
+    """
+    run = opened(run)
+    Classifier.load(run.model_path)  # a missing or damaged one is said before the data are read
+    dataset = open_for(run, data)
+    images = dataset.train
+    if dataset.fingerprint == run.manifest["data"]["fingerprint"]:
+        if run.recipe.hold_out == 0:
+            raise RunError(
+                f"{run.path} was trained on every labelled image of {dataset.name}, so none is left to measure it on.\n"
+                "Train with a hold-out (--set hold_out=0.1) to know the accuracy."
+            )
+        images = images.subset(split(images, run.recipe)[1])
+        what = f"hold-out of {dataset.name}"
+    else:
+        _check_fits(run, dataset)
+        what = f"all labelled images of {dataset.name}, other data than the run's (whether they overlap isn't known)"
+    predictions = predict_with(run, images, runtime, on_batch)
+    return evaluate_predictions(predictions, what, run.recipe.tta)
+
+
+def predict(
+    run: Run | str | Path,
+    images: Images,
+    *,
+    runtime: Runtime | None = None,
+    on_batch: OnBatch | None = None,
+) -> Predictions:
+    """What a run says of some images, with its recipe's test-time augmentation.
+
+    Raises:
+        RunError: the run isn't finished, or takes images of another size.
+    """
+    return predict_with(opened(run), images, runtime, on_batch)
+
+
+def predict_files(run: Run | str | Path, paths: Iterable[str | Path], *, runtime: Runtime | None = None) -> Predictions:
+    """What a run says of image files of any size and format that Pillow reads; ids are the paths.
+
+    Raises:
+        DataError: a file is missing or no image; nothing is predicted then.
+        RunError: the run isn't finished.
+    """
+    run = opened(run)
+    preprocessing = Classifier.load(run.model_path).preprocessing
+    names, pixels = [], []
+    for path in map(Path, paths):
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise ImageError(f"{path} can't be read: {error.strerror}.") from error
+        names.append(str(path))
+        pixels.append(decode(content, str(path), preprocessing.image_size))
+    if not names:
+        raise DataError("No image file was given.")
+    return predict(run, Images(np.stack(pixels), None, np.array(names), preprocessing.classes), runtime=runtime)
+
+
+def submit(
+    runs: Run | str | Path | Sequence[Run | str | Path],
+    data: Dataset | str | Path | None = None,
+    path: str | Path = "submission.csv",
+    *,
+    runtime: Runtime | None = None,
+    on_batch: OnBatch | None = None,
+) -> Predictions:
+    """Writes a submission for the test images; several runs average their probabilities.
+
+    Args:
+        runs: one finished run or several.
+        data: what `open` gives or takes; None: what the first run was trained on.
+        path: the CSV to write, whole or not at all.
+        runtime: device and precision; None: the best there is, as each run's recipe says.
+        on_batch: called after each batch.
+
+    Returns:
+        The predictions that were written.
+
+    Raises:
+        DataError: there is no test set, or it and the sample submission don't hold the same ids.
+        RunError: a run isn't finished, knows other classes, takes another size, or is named twice.
+        StorageError: `path` can't be written.
+    """
+    # what must fail fails before the test set is read and predicted
+    members = [opened(run) for run in ([runs] if isinstance(runs, Run | str | Path) else runs)]
+    if not members:
+        raise RunError("No run was given: name one or more.")
+    places = [run.path.resolve() for run in members]
+    if len(set(places)) < len(places):
+        twice = next(run.path for run, place in zip(members, places, strict=True) if places.count(place) > 1)
+        raise RunError(f"{twice} is named twice; each run of an ensemble counts once.")
+    sizes = {Classifier.load(run.model_path).preprocessing.image_size: run.path for run in members}
+    if len(sizes) > 1:
+        raise RunError(
+            "The runs take images of different sizes, so they can't be one ensemble: "
+            + ", ".join(f"{path} {height}×{width}" for (height, width), path in sizes.items())
+            + "."
+        )
+    _check_writable(Path(path))
+    dataset = open_for(members[0], data)
+    for run in members:
+        _check_fits(run, dataset)
+    sample, test = dataset.sample_submission, dataset.test
+    if test is None:
+        raise DataError(f"{dataset.path} has no test images, so there is nothing to submit.")
+
+    num_all = len(test) * len(members)
+    predictions = []
+    for number, run in enumerate(members):
+        before = number * len(test)
+        counted = None if on_batch is None else (lambda done, _, before=before: on_batch(before + done, num_all))
+        predictions.append(predict_with(run, test, runtime, counted))
+    together = ensemble(predictions)
+    write_submission(together, sample, Path(path))
+    return together
+
+
+def _check_fits(run: Run, dataset: Dataset) -> None:
+    """Raises RunError unless the run knows just the data's classes."""
+    known = tuple(run.manifest["data"]["classes"])
+    if dataset.classes != known:
+        raise RunError(f"{run.path} knows the classes {_some(known)}; {dataset.name} has {_some(dataset.classes)}.")
+
+
+def _some(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:10]) + (" …" if len(names) > 10 else "")
+
+
+def _check_writable(path: Path) -> None:
+    """Raises StorageError unless a file may be made at `path`."""
+    folder = path.absolute().parent
+    if path.is_dir():
+        raise StorageError(f"{path} is a folder; name a file in it.")
+    if not folder.is_dir():
+        raise StorageError(f"The folder {folder} doesn't exist; make it, or write elsewhere.")
+    if not os.access(folder, os.W_OK):
+        raise StorageError(f"The folder {folder} may not be written to; write elsewhere.")
