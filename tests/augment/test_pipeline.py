@@ -57,7 +57,7 @@ def test_without_parameters_nothing_changes(n: int, height: int, width: int, see
 def test_the_steps_come_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
     pipeline = Pipeline(image_size=(32, 32), **ALL)
     pixels, indices = random_images(50), torch.arange(50)
-    draws = pipeline._draw(indices, (40, 40), 0, generator())
+    draws = pipeline._draw(indices, (32, 32), 0, generator())
     assert draws.factors is not None
     assert draws.turns is not None
     assert draws.boxes is not None

@@ -49,7 +49,8 @@ class Pipeline:
         resize: side of the square that images are first resized to; 0: not.
         brightness: b: factor uniform in [1 - b, 1 + b].
         hue: a: turn uniform in [-a, a] of the circle; 0.5 reaches every hue.
-        crop_area_min: area uniform in [crop_area_min, 1] of the image, of the proportions of `image_size`; 1: no crop.
+        crop_area_min: area uniform in [crop_area_min, 1] of the image; 1: no crop. The box has, in pixels of the image
+            as it came, the proportions of `image_size`: those are kept, though `resize` gives them up in between.
         num_images: size of the training set, if known: the alternating flip's coins are then tossed once, here.
         seed: of the alternating flip; the other steps draw from the generator of each call.
 
@@ -106,9 +107,8 @@ class Pipeline:
             uint8 (N, C, H', W'), channels_last, on the device of `pixels`; `pixels` itself if every step is off.
         """
         num_images, channels, height, width = pixels.shape
-        size = (self.resize, self.resize) if self.resize else (height, width)
-        draws = self._draw(indices, size, epoch, generator).to(pixels.device)
-        piece = max(1, _CPU_PIXELS // (size[0] * size[1]))  # images
+        draws = self._draw(indices, (height, width), epoch, generator).to(pixels.device)
+        piece = max(1, _CPU_PIXELS // (self.resize**2 or height * width))  # images
         if pixels.device.type != "cpu" or num_images <= piece:
             return self._apply(pixels, draws).contiguous(memory_format=torch.channels_last)
         out = pixels.new_empty((num_images, *self.image_size, channels)).permute(0, 3, 1, 2)  # (N, C, H', W')
@@ -118,7 +118,7 @@ class Pipeline:
         return out
 
     def _draw(self, indices: Tensor, size: tuple[int, int], epoch: int, generator: torch.Generator) -> _Draws:
-        """All draws of a batch. `size` is what the crop is taken from."""
+        """All draws of a batch of images that come in `size` (H, W)."""
         num_images = len(indices)
         factors = turns = boxes = mirrored = shifts = None
         if self.brightness:
@@ -126,8 +126,10 @@ class Pipeline:
         if self.hue:
             turns = random_turns(num_images, self.hue, generator)
         if self.crop_area_min < 1:
-            aspect = self.image_size[1] / self.image_size[0]
-            boxes = random_boxes(num_images, size, self.crop_area_min, aspect, generator)
+            # W'/H', times the factor by which the square has made the image narrower; one division, so 1 is exactly 1
+            source = (self.resize, self.resize) if self.resize else size
+            aspect = (self.image_size[1] * size[0] * source[1]) / (self.image_size[0] * size[1] * source[0])
+            boxes = random_boxes(num_images, source, self.crop_area_min, aspect, generator)
         if self.flip == "random":
             mirrored = random_mask(num_images, generator)
         elif self.flip == "alternating":

@@ -72,7 +72,8 @@ class Bars:
 
     def stop(self) -> None:
         """Takes the bars away."""
-        self._progress.stop()
+        if self._tasks:  # stopping one that never began prints an empty line
+            self._progress.stop()
 
 
 @contextmanager
@@ -104,7 +105,8 @@ class TrainingDisplay:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._progress.stop()
+        if self._task is not None:  # stopping one that never began prints an empty line
+            self._progress.stop()
 
     def __call__(self, now: training.Progress) -> None:
         """Shows how far the training is."""

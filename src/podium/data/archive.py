@@ -163,10 +163,12 @@ class _Batcher:
         self._batch, self._bytes = [], 0
 
 
-def damaged(label: str, reason: object) -> ArchiveError:
+def damaged(label: str, reason: object, member: str | None = None) -> ArchiveError:
     """The error for an archive that doesn't hold together, or that the system doesn't let us read."""
     if isinstance(reason, OSError) and reason.errno not in (None, errno.EINVAL):  # EINVAL: an absurd offset in it
         return ArchiveError(f"{label}: can't be read ({reason.strerror}).")
+    if member is not None:
+        reason = f"member {member!r}: {reason}"
     first_line = str(reason).strip().split("\n")[0].rstrip(".:") or type(reason).__name__
     return ArchiveError(
         f"{label}: damaged or not complete ({first_line}).\n"

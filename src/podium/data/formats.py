@@ -84,7 +84,7 @@ def zip_pieces(archive: zipfile.ZipFile, info: zipfile.ZipInfo, label: str) -> I
     except NotImplementedError as error:
         raise ArchiveError(f"{label}: {error}. Unpack it and give the folder instead.") from error
     except Exception as error:  # see opened_zip
-        raise damaged(label, f"member {info.orig_filename!r}: {error}") from error
+        raise damaged(label, error, info.orig_filename) from error
 
 
 class TarArchive(Archive):

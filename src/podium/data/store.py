@@ -60,6 +60,7 @@ class Source:
         Raises:
             ArchiveError, ImageError: as `open_archive`.
             StorageError: there is no room for the copy.
+            OSError: the copy can't be written.
         """
         if not self.inside or self.inside.endswith("/"):
             return open_archive(self.path, self.label, self.inside)
@@ -78,9 +79,14 @@ class Source:
         return open_archive(inner, self.label)
 
     def identify(self, progress: Progress | None = None) -> tuple[str, str]:
-        """16 hex digits that change when the content does, and its state before they were found. Raises ArchiveError."""
+        """16 hex digits that change when the content does, and the `state` from before they were found.
+
+        Raises ArchiveError.
+        """
         state = self.state()
-        return (state if self.path.is_dir() else digest("file", content_hash(self.path, progress), self.inside)), state
+        if self.path.is_dir():
+            return state, state
+        return digest("file", content_hash(self.path, progress), self.inside), state
 
     def state(self) -> str:
         """Changes whenever something is written to it; found without reading it. Raises ArchiveError."""
@@ -124,7 +130,7 @@ def load_pack(
 
     Raises:
         ArchiveError, ImageError: the archive or a member can't be used.
-        StorageError: the cache can't be written.
+        StorageError: the cache can't be written. (No OSError in here is of reading: those are ArchiveErrors already.)
     """
     content, state = source.identify(progress)
     key = digest(PACK_VERSION, content, str(image_size))

@@ -40,8 +40,9 @@ class DigitsDataset(kaggle.KaggleDataset):
 def load(*, image_size: int | None = None, progress: Progress | None = None) -> DigitsDataset:
     """The embedded competition. Raises StorageError if the cache can't be written."""
     folder = cache_root() / f"digits-{VERSION}"
-    if not _is_complete(folder):
-        _materialise(folder, progress)
+    with cache_errors():
+        if not _is_complete(folder):
+            _materialise(folder, progress)
     files = kaggle.files_at(folder)
     assert files is not None, folder
     dataset = DigitsDataset(folder, files, image_size, progress)
@@ -81,23 +82,22 @@ _FAST = [{"id": 33, "preset": 1}]  # LZMA2: PNG files are compressed already
 
 
 def _materialise(folder: Path, progress: Progress | None) -> None:
-    with cache_errors():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(folder.with_name(f"{folder.name}.lock")):
-            if _is_complete(folder):  # another process was faster
-                return
-            for leftover in folder.parent.glob(f".{folder.name}.*"):  # of builders that were killed
-                shutil.rmtree(leftover, ignore_errors=True)
-            if folder.exists():  # someone has taken files out of it
-                shutil.rmtree(folder)
-            if progress:
-                progress("writing the digits", 0, 0)
-            building = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-            try:
-                write_competition(building)
-                building.rename(folder)
-            finally:
-                shutil.rmtree(building, ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(folder.with_name(f"{folder.name}.lock")):
+        if _is_complete(folder):  # another process was faster
+            return
+        for leftover in folder.parent.glob(f".{folder.name}.*"):  # of builders that were killed
+            shutil.rmtree(leftover, ignore_errors=True)
+        if folder.exists():  # caches get swept
+            shutil.rmtree(folder)
+        if progress:
+            progress("writing the digits", 0, 0)
+        building = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        try:
+            write_competition(building)
+            building.rename(folder)
+        finally:
+            shutil.rmtree(building, ignore_errors=True)
 
 
 def _is_complete(folder: Path) -> bool:

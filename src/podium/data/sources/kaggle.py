@@ -25,7 +25,7 @@ __all__ = ["KaggleDataset", "find", "near_miss"]
 
 LOOKED_FOR = "train.7z, .zip or .tar or a folder train, and trainLabels.csv"
 LABELS = ("trainlabels.csv", "train_labels.csv", "labels.csv", "train.csv")
-MAX_TABLE_BYTES = 1 << 28  # 256 MiB: a row for each of ImageNet-21k's images, all in memory as Python's strings
+MAX_TABLE_BYTES = 1 << 28  # 256 MiB: more than ten million rows
 SAMPLE = ("samplesubmission.csv", "sample_submission.csv")
 
 
