@@ -32,6 +32,7 @@ format: $(VENV)/.installed
 
 bench: $(VENV)/.installed
 	$(BIN)/python bench/opening.py $(DATA) --name 50000
+	$(BIN)/python bench/startup.py
 	$(BIN)/python bench/augmentation.py
 	$(BIN)/python bench/throughput.py
 	$(BIN)/python bench/sprint_accuracy.py $(DATA)

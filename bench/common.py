@@ -4,8 +4,9 @@ import json
 import os
 import platform
 import statistics
+import sys
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from podium import runtime
+import podium
+from podium import api, runtime
+from podium.data import Dataset
+from podium.recipe import Recipe
+from podium.run import Run
+from podium.training import Progress
 
-__all__ = ["summary", "write_result"]
+__all__ = ["summary", "train_or_resume", "write_result"]
+
+OnProgress = Callable[[Progress], None]
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -26,6 +34,21 @@ def summary(values: Sequence[float], digits: int = 0) -> dict[str, float]:
     return {name: round(value, digits) if digits else round(value) for name, value in figures.items()} | {
         "n": len(values)
     }
+
+
+def train_or_resume(folder: Path, data: Dataset, recipe: Recipe, seed: int, on_progress: OnProgress) -> Run:
+    """A finished run of just this recipe and seed in `folder`, from where an interrupted one came to.
+
+    Raises:
+        SystemExit: what is there is of another recipe, seed, machine or version: its figures would pass for new ones.
+    """
+    if not (folder / "manifest.json").exists():
+        return podium.train(data, recipe, seed=seed, out=folder, on_progress=on_progress)
+    run = Run.open(folder)
+    changes = api.differences(run, api.runtime_of(run))
+    if run.recipe != recipe or run.manifest["seed"] != seed or changes:
+        sys.exit(f"{folder} holds another recipe's, seed's or machine's run ({', '.join(changes)}): remove it first.")
+    return podium.resume(run, data, on_progress=on_progress)
 
 
 def write_result(name: str, command: str, figures: dict[str, Any]) -> Path:
@@ -45,6 +68,7 @@ def write_result(name: str, command: str, figures: dict[str, Any]) -> Path:
             "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         },
         "versions": _versions(),
+        "commit": runtime.source_commit(),
         "figures": figures,
     }
     RESULTS.mkdir(exist_ok=True)

@@ -8,7 +8,7 @@ The seed's log: mean loss 1.656 and training accuracy 0.392 over the first epoch
 import argparse
 from pathlib import Path
 
-from common import write_result
+from common import train_or_resume, write_result
 
 import podium
 from podium import training
@@ -36,10 +36,8 @@ def main() -> None:
     for name in args.recipes:
         folder = args.runs / f"{name}-0"
         print(folder, flush=True)
-        if (folder / "manifest.json").exists():
-            run = podium.resume(folder, data, on_progress=show)
-        else:
-            run = podium.train(data, name, settings={"epochs": args.epochs}, out=folder, on_progress=show)
+        recipe = podium.load_recipe(name).with_settings({"epochs": args.epochs})
+        run = train_or_resume(folder, data, recipe, 0, show)
         lines = run.metrics()
         last = [line for line in lines if line["kind"] == "epoch"][-1]
         figures[name] = {

@@ -12,7 +12,7 @@ import statistics
 import sys
 from pathlib import Path
 
-from common import write_result
+from common import train_or_resume, write_result
 
 import podium
 from podium import training
@@ -36,14 +36,12 @@ def main() -> None:
     args = parser.parse_args()
 
     data = podium.open(args.data)
+    recipe = podium.load_recipe(args.recipe)
     rows = []
     for seed in args.seeds:
         folder = args.runs / f"{args.recipe}-{seed}"
         print(folder, flush=True)
-        if (folder / "manifest.json").exists():
-            run = podium.resume(folder, data, on_progress=show)
-        else:
-            run = podium.train(data, args.recipe, seed=seed, out=folder, on_progress=show)
+        run = train_or_resume(folder, data, recipe, seed, show)
         lines = run.metrics()
         plain = [line["accuracy"] for line in lines if line["kind"] == "hold-out"][-1]
         figures = run.manifest["hold_out"]
@@ -72,6 +70,7 @@ def main() -> None:
             "accuracy_std": spread,
             "accuracy_without_tta_mean": statistics.mean(row["accuracy_without_tta"] for row in rows),
             "train_minutes_median": statistics.median(row["train_minutes"] for row in rows),
+            "trained_at_commit": run.manifest["commit"],
             "tta": run.recipe.tta,
             "hardware": run.manifest["hardware"],
             "runs": rows,

@@ -108,6 +108,36 @@ def test_the_alternating_flip_depends_on_index_and_epoch_alone(num_images: int |
     assert not torch.equal(other(pixels, torch.arange(1000), 0, generator()), epochs[0])
 
 
+@pytest.mark.parametrize("resize_to", [0, 20, 40])
+@pytest.mark.parametrize("out", [(32, 64), (16, 32), (32, 32)])
+def test_a_crop_keeps_proportions_whatever_the_square_between(resize_to: int, out: tuple[int, int]) -> None:
+    pipeline = Pipeline(image_size=out, resize=resize_to, crop_area_min=0.3)
+    boxes = pipeline._draw(torch.arange(1000), (32, 64), 0, generator()).boxes
+    assert boxes is not None
+    source = (resize_to, resize_to) if resize_to else (32, 64)
+    height, width = (
+        boxes[:, 2].double() * 32 / source[0],
+        boxes[:, 3].double() * 64 / source[1],
+    )  # in the image's pixels
+    fits = boxes[:, 2] < source[0]
+    assert fits.sum() > 300
+    assert (
+        (width - height * out[1] / out[0]).abs()[fits] <= 0.5 * (64 / source[1] + out[1] / out[0] * 32 / source[0])
+    ).all()
+    if out != (32, 32):  # of the image's own proportions: all of it is seen
+        assert boxes[:, 2:].amax(0).tolist() == list(source)
+        assert boxes[:, 2].double().mean() / source[0] == pytest.approx(
+            boxes[:, 3].double().mean() / source[1], abs=0.02
+        )
+
+
+def test_a_wide_image_through_a_square_comes_out_undistorted() -> None:
+    ramp = torch.arange(64, dtype=torch.uint8).mul(4).expand(1, 3, 32, 64)
+    pipeline = Pipeline(image_size=(32, 64), resize=64, crop_area_min=0.999)
+    result = pipeline(ramp, torch.arange(1), 0, generator())
+    assert (result.int() - ramp.int()).abs().max() <= 4  # a pixel's step: the box is the whole picture or nearly
+
+
 def test_an_empty_batch_stays_empty() -> None:
     result = Pipeline(image_size=(32, 32), **ALL)(random_images(0), torch.arange(0), 0, generator())
     assert result.shape == (0, 3, 32, 32)

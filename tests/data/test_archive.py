@@ -2,6 +2,7 @@ import stat
 import tarfile
 import threading
 import time
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -104,6 +105,39 @@ def test_member_of_absurd_size_is_refused_before_it_is_read(kind, tmp_path, writ
     path = write_archive(tmp_path / f"train{kind}", {"1.png": png(1), "2.png": bytes(10_001)})
     with pytest.raises(ArchiveError, match=r"'2\.png' says it is 10,001 bytes"):
         open_archive(path)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_litter_of_absurd_size_is_refused_too(kind, tmp_path, write_archive, png, monkeypatch):
+    monkeypatch.setattr(archive_module, "MAX_MEMBER_BYTES", 10_000)
+    path = write_archive(tmp_path / f"train{kind}", {"1.png": png(1), "Thumbs.db": bytes(10_001)})
+    with pytest.raises(ArchiveError, match=r"'Thumbs\.db' says it is 10,001 bytes"):
+        open_archive(path)
+
+
+@pytest.mark.parametrize("coder", [py7zr.FILTER_LZMA2, py7zr.FILTER_COPY, py7zr.FILTER_BZIP2])
+def test_litter_is_not_kept_in_memory(coder, tmp_path, members):
+    num_bytes = 1 << 26
+    with py7zr.SevenZipFile(tmp_path / "train.7z", "w", filters=[{"id": coder}]) as archive:
+        for name, data in {"Thumbs.db": bytes(num_bytes), **members}.items():
+            archive.writestr(data, name)
+    archive = SevenZipArchive(tmp_path / "train.7z", "train.7z")
+    tracemalloc.start()
+    found = dict(archive.members())
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found == members
+    assert peak < num_bytes / 4
+
+
+def test_litters_checksum_is_compared(tmp_path, write_archive, members):
+    archive = SevenZipArchive(write_archive(tmp_path / "train.7z", {"Thumbs.db": b"x" * 99, **members}), "train.7z")
+    assert archive._blocks is not None
+    name, size, crc = archive._blocks[0].members[0]
+    assert (name, size) == (None, 99)
+    archive._blocks[0].members[0] = (None, size, crc ^ 1)
+    with pytest.raises(ArchiveError, match="another checksum"):
+        list(archive.members())
 
 
 def test_too_many_members_are_refused(tmp_path, write_archive, members, monkeypatch):

@@ -101,6 +101,14 @@ def test_resize_is_antialiased_and_squares():
     assert decode(encode(Image.fromarray(RGB)), "x", image_size=4).shape == (4, 4, 3)
 
 
+@pytest.mark.parametrize("size", [(4, 7), (12, 5), (6, 9), (9, 6)])
+def test_resize_to_height_and_width(size):
+    pixels = decode(encode(Image.fromarray(RGB)), "x", image_size=size)
+    expected = Image.fromarray(RGB).resize((size[1], size[0]), Image.Resampling.BILINEAR)
+    assert pixels.shape == (*size, 3)
+    np.testing.assert_array_equal(pixels, np.asarray(expected))
+
+
 def test_32_bit_samples_are_refused():
     with pytest.raises(ImageError, match="x: has 32-bit samples"):
         decode(encode(Image.fromarray(GREY.astype(np.float32)), "TIFF"), "x")
@@ -124,6 +132,7 @@ def test_pillows_own_guard_is_an_image_error(monkeypatch):
         decode(encode(Image.fromarray(RGB)), "x")
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL.TiffImagePlugin")
 @given(st.data())
 def test_damage_gives_pixels_or_an_image_error(data):
     content = bytearray(

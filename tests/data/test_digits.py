@@ -8,6 +8,7 @@ from sklearn.datasets import load_digits
 
 import podium.data
 from podium.data.sources import digits
+from podium.errors import StorageError
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +49,46 @@ def test_it_is_the_same_everywhere(dataset, cache):
     again = podium.data.open("digits")
     assert again.fingerprint == dataset.fingerprint
     np.testing.assert_array_equal(again.train.pixels, dataset.train.pixels)
+
+
+@pytest.mark.parametrize("name", digits.FILES)
+@pytest.mark.parametrize("damage", ["missing", "empty"])
+def test_incomplete_folder_is_written_again(name, damage, cache, monkeypatch):
+    whole = {file: b"content" for file in digits.FILES}
+
+    def write(folder):
+        for file, content in whole.items():
+            (folder / file).write_bytes(content)
+
+    monkeypatch.setattr(digits, "write_competition", write)
+    digits.load()
+    folder = cache.root / f"digits-{digits.VERSION}"
+    (folder / "more").touch()
+    (folder / name).unlink()
+    if damage == "empty":
+        (folder / name).touch()
+    digits.load()
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == whole
+
+
+def test_leftovers_of_killed_builders_are_removed(cache, monkeypatch):
+    killed = cache.root / f".digits-{digits.VERSION}.abcd"
+    killed.mkdir(parents=True)
+    (killed / "train.7z").touch()
+    monkeypatch.setattr(
+        digits, "write_competition", lambda folder: [(folder / name).write_text("x") for name in digits.FILES]
+    )
+    digits.load()
+    assert {path.name for path in cache.root.iterdir()} <= {f"digits-{digits.VERSION}", f"digits-{digits.VERSION}.lock"}
+
+
+def test_folder_that_cannot_be_looked_into(cache, monkeypatch):
+    def refuse(folder):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(digits, "_is_complete", refuse)
+    with pytest.raises(StorageError, match="PODIUM_CACHE"):
+        digits.load()
 
 
 def test_two_processes_at_once(cache):

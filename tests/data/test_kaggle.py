@@ -1,4 +1,5 @@
 import io
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 from PIL import Image
 
 import podium.data
+from podium.data.sources import kaggle
 from podium.errors import ArchiveError, DataError, ImageError, TableError
 
 KINDS = [".7z", ".zip", ".tar", ".tar.gz", ""]
@@ -256,6 +258,38 @@ def test_what_is_no_dataset(tmp_path, competition, cache):
     (folder / "sampleSubmission.csv").unlink()
     assert podium.data.open(folder).test is None
     assert podium.data.open(folder).sample_submission is None
+
+
+def test_unknown_home_folder():
+    refused("~no-such-user/data", DataError, "~no-such-user/data", "home folder")
+
+
+@pytest.mark.parametrize("is_zip", [False, True])
+@pytest.mark.parametrize("name", ["trainLabels.csv", "sampleSubmission.csv"])
+def test_table_of_absurd_size_is_not_read(name, is_zip, competition, tmp_path, cache, monkeypatch):
+    path = competition()
+    (path / name).write_text("id,label\n" + "1,cat\n" * 100)
+    if is_zip:
+        path = one_zip(path, tmp_path / "all.zip")
+    monkeypatch.setattr(kaggle, "MAX_TABLE_BYTES", 608)
+    refused(path, TableError, f"{path.name}/{name}: is 609 bytes")
+
+
+def test_table_that_is_larger_than_it_says(competition, tmp_path, cache):
+    folder = competition()
+    path = tmp_path / "all.zip"
+    num_bytes = 1 << 26
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(folder / "train.7z", "train.7z")
+        archive.writestr("trainLabels.csv", bytes(num_bytes))
+    content = path.read_bytes()
+    assert content.count(num_bytes.to_bytes(4, "little")) == 2  # in the member's header and in the listing
+    path.write_bytes(content.replace(num_bytes.to_bytes(4, "little"), (1000).to_bytes(4, "little")))
+    tracemalloc.start()
+    refused(path, ArchiveError, "all.zip", "'trainLabels.csv'", "damaged")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < num_bytes / 8
 
 
 def test_empty_train_folder(competition, cache):

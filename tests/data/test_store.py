@@ -1,21 +1,27 @@
+import errno
+import hashlib
 import signal
 import subprocess
 import sys
 import time
+import zipfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import podium.data
-from podium.data import store
-from podium.data.store import natural_order
+from podium.data import cache as cache_module
+from podium.data import packing
+from podium.data import progress as progress_module
+from podium.data.packing import natural_order
 from podium.errors import ArchiveError, StorageError
 
 OPEN = "import sys, podium.data; print(podium.data.open(sys.argv[1]).train.pixels.sum())"
 OPEN_SLOWLY = """
 import pathlib, sys, time, podium.data
-from podium.data import store
-whole, count = store.decode, 0
+from podium.data import packing
+whole, count = packing.decode, 0
 def slow(*args):
     global count
     count += 1
@@ -23,7 +29,7 @@ def slow(*args):
     while count == 6 and not pathlib.Path(sys.argv[2]).exists():
         time.sleep(0.01)
     return whole(*args)
-store.decode = slow
+packing.decode = slow
 progress = lambda what, done, total: print(what, flush=True)
 print(podium.data.open(sys.argv[1], progress=progress).train.pixels.sum())
 """
@@ -42,8 +48,8 @@ def decoded(monkeypatch):
         names.append(where)
         return whole(data, where, image_size)
 
-    whole = store.decode
-    monkeypatch.setattr(store, "decode", spy)
+    whole = packing.decode
+    monkeypatch.setattr(packing, "decode", spy)
     return names
 
 
@@ -88,7 +94,7 @@ def test_hash_is_remembered_only_once_the_file_has_settled(competition, cache, m
     monkeypatch.setattr("podium.data.cache.SETTLED_NS", 0)
     podium.data.open(folder).train  # noqa: B018
     assert len(list(cache.root.glob("hashes/*"))) == 1
-    monkeypatch.setattr("podium.data.cache.hashlib.file_digest", None)  # would fail if it were called
+    monkeypatch.setattr(cache_module, "_sha256", None)  # would fail if it were called
     assert len(podium.data.open(folder).train) == 12
 
 
@@ -163,37 +169,146 @@ def test_full_disk(competition, cache):
     assert cache.packs() == []
 
 
-def test_archive_that_grows_while_it_is_read(competition, cache, monkeypatch):
-    folder = competition()
+MOMENTS = ["hashing", "listing", "decoding"]
 
-    def grow(*args):
-        with (folder / "train.7z").open("ab") as file:
+
+@pytest.fixture
+def meddle(monkeypatch):
+    """A progress that calls `what` at the test's moment; for hashing, right after it, and for decoding, within."""
+
+    def install(moment, what):
+        def after(whole):
+            def wrapper(*args):
+                result = whole(*args)
+                what()
+                return result
+
+            return wrapper
+
+        if moment == "hashing":
+            monkeypatch.setattr(cache_module, "_sha256", after(cache_module._sha256))
+        if moment == "decoding":
+            monkeypatch.setattr(packing, "decode", after(packing.decode))
+        return lambda says, done, total: what() if moment == "listing" and says.startswith("listing") else None
+
+    return install
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("kind", [".7z", ""])
+def test_archive_that_grows_while_it_is_read(kind, moment, competition, png, cache, meddle):
+    if kind == "" and moment == "hashing":
+        pytest.skip("a folder isn't hashed")
+    folder = competition(kind)
+
+    def grow():
+        path = folder / (f"train{kind}" if kind else "train/train/7.png")
+        with path.open("ab") as file:
             file.write(b"x")
-        return whole(*args)
 
-    whole = store.decode
-    monkeypatch.setattr(store, "decode", grow)
-    with pytest.raises(ArchiveError, match=r"train\.7z: was changed while it was read"):
-        podium.data.open(folder).train  # noqa: B018
+    with pytest.raises(ArchiveError, match=rf"train{kind}: was changed while it was read"):
+        podium.data.open(folder, progress=meddle(moment, grow)).train  # noqa: B018
     assert cache.packs() == []
+
+
+def test_hash_of_a_file_that_grows_meanwhile_is_not_remembered(competition, cache, meddle, monkeypatch):
+    monkeypatch.setattr(cache_module, "SETTLED_NS", -(10**18))
+    path = competition() / "train.7z"
+
+    def grow():
+        with path.open("ab") as file:
+            file.write(b"x")
+
+    meddle("hashing", grow)
+    cache_module.content_hash(path)
+    monkeypatch.undo()
+    monkeypatch.setenv("PODIUM_CACHE", str(cache.root))
+    assert cache_module.content_hash(path) == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("kind", [".7z", ".zip", ".tar", "outer.zip", ""])
+def test_source_that_vanishes_is_not_the_caches_fault(kind, moment, competition, cache, tmp_path, meddle):
+    if kind == "" and moment == "hashing":
+        pytest.skip("a folder isn't hashed")
+    folder = competition(".7z" if kind == "outer.zip" else kind)
+    source = folder / f"train{kind}"
+    if kind == "outer.zip":
+        source = tmp_path / "outer.zip"
+        with zipfile.ZipFile(source, "w") as archive:
+            for path in folder.iterdir():
+                archive.write(path, path.name)
+        folder = source
+
+    def remove():
+        if source.exists():
+            source.rename(tmp_path / "gone")
+
+    with pytest.raises(ArchiveError, match=rf"^{source.name}.*can't be read"):
+        podium.data.open(folder, progress=meddle(moment, remove)).train  # noqa: B018
+    assert cache.packs() == []
+
+
+def test_read_error_of_an_archives_thread_is_not_the_caches_fault(competition, cache, monkeypatch):
+    def fail(self, block, sink):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("podium.data.sevenzip.SevenZipArchive._read_block", fail)
+    with pytest.raises(ArchiveError, match=r"^train\.7z: can't be read \(Input/output error\)"):
+        podium.data.open(competition()).train  # noqa: B018
+
+
+def test_progress_of_hashing_and_unpacking(competition, cache, tmp_path, monkeypatch):
+    monkeypatch.setattr(progress_module, "TICK_SECONDS", 0)
+    folder = competition()
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        for path in folder.iterdir():
+            archive.write(path, path.name)
+        archive.writestr("other", bytes(3_500_000))
+    monkeypatch.setattr("podium.data.store.MEGABYTE", 100)  # the inner archive is small
+    calls = []
+    podium.data.open(tmp_path / "all.zip", progress=lambda *call: calls.append(call)).train  # noqa: B018
+    hashing = [(done, total) for what, done, total in calls if what == "hashing all.zip, in MB"]
+    assert hashing == [(1, 3), (2, 3), (3, 3), (3, 3)]
+    size = (folder / "train.7z").stat().st_size // 100
+    assert ("unpacking all.zip/train.7z, in MB", size, size) in calls
+    assert [what.split()[0] for what, _, _ in calls[4:7]] == ["listing", "unpacking", "reading"]
+
+
+def test_inner_archive_needs_room_first(competition, cache, tmp_path, monkeypatch):
+    folder = competition()
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        for path in folder.iterdir():
+            archive.write(path, path.name)
+    size = (folder / "train.7z").stat().st_size
+    monkeypatch.setattr("podium.data.store.shutil.disk_usage", lambda path: SimpleNamespace(free=size - 1))
+    monkeypatch.setattr("podium.data.store.zip_pieces", None)  # would fail if it were called
+    with pytest.raises(StorageError, match=rf"^all\.zip/train\.7z .* {size:,} bytes.* {size - 1:,}\.\n.*PODIUM_CACHE"):
+        podium.data.open(tmp_path / "all.zip").train  # noqa: B018
+
+
+def test_a_cache_without_a_home(competition, monkeypatch):
+    monkeypatch.setenv("PODIUM_CACHE", "~no-such-user/cache")
+    with pytest.raises(StorageError, match="Set PODIUM_CACHE"):
+        podium.data.open(competition()).train  # noqa: B018
 
 
 def test_interrupt_leaves_nothing(competition, cache, monkeypatch):
     def interrupt(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(store, "decode", interrupt)
+    monkeypatch.setattr(packing, "decode", interrupt)
     with pytest.raises(KeyboardInterrupt):
         podium.data.open(competition()).train  # noqa: B018
     assert cache.packs() == []
 
 
 def test_progress_reaches_the_total(competition, cache, monkeypatch):
-    monkeypatch.setattr(store, "TICK_SECONDS", 0)
+    monkeypatch.setattr(progress_module, "TICK_SECONDS", 0)
     calls = []
     podium.data.open(competition(), progress=lambda *call: calls.append(call)).train  # noqa: B018
     assert calls[0] == ("listing train.7z", 0, 0)
-    assert [done for what, done, total in calls if what == "reading train.7z"] == [*range(1, 13), 12]
+    assert [done for what, done, total in calls if what == "reading train.7z"] == [*range(1, 13)]
     assert {total for what, done, total in calls[1:]} == {12}
 
 

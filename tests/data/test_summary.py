@@ -7,7 +7,7 @@ from PIL import Image
 
 import podium.data
 from podium.data import contact_sheet, summarize
-from podium.errors import StorageError
+from podium.errors import DataError, StorageError
 
 
 def test_summary(competition, png, cache):
@@ -33,6 +33,103 @@ def test_summary_without_the_test_set(competition, cache):
     summary = summarize(podium.data.open(folder), include_test=False)
     assert summary.num_test is None
     assert summary.num_shared is None
+
+
+def faults_of(folder, **options):
+    return summarize(podium.data.open(folder), **options).faults
+
+
+@pytest.fixture
+def flawless(competition, png):
+    """Makes a competition of ten images a class, in which a part may be replaced."""
+
+    def make(**parts):
+        train = {f"{i}.png": png(i) for i in range(1, 31)}
+        labels = "id,label\n" + "".join(f"{i},{('cat', 'dog', 'frog')[i % 3]}\n" for i in range(1, 31))
+        return competition(**{"labels": labels, **parts, "train": train | parts.get("train", {})})
+
+    return make
+
+
+def test_no_faults(flawless, cache):
+    assert faults_of(flawless()) == []
+
+
+def test_faults_of_the_labelled_images(flawless, png, cache):
+    train = {"4.png": png(1), "2.png": png(101), "6.png": png(101)}
+    assert faults_of(flawless(train=train)) == [
+        "2 labelled images have the pixels of an earlier one.",
+        "1 group of equal images bears different labels: 2, 6.",
+        "1 test image has the pixels of a labelled one.",
+    ]
+
+
+def test_long_lists_are_cut(flawless, png, cache):
+    train = {f"{i}.png": png(i % 6) for i in range(1, 13)} | {f"{i}.png": png(0) for i in range(13, 20)}
+    labels = "id,label\n" + "".join(f"{i},{i % 7 if i > 6 else 'x'}\n" for i in range(1, 31))
+    faults = faults_of(flawless(train=train, labels=labels))
+    assert faults[0] == "8 classes have fewer than 10 images: 0 (4), 1 (3), 2 (3), 3 (3), 4 (3) and 3 more."
+    assert "6 groups of equal images bear different labels" in faults[2]
+    assert faults[2].endswith("and 1 more.")
+    assert "6, 12, 13, 14, 15, …" in faults[2]
+
+
+def test_one_class(flawless, cache):
+    (fault,) = faults_of(flawless(labels="id,label\n" + "".join(f"{i},cat\n" for i in range(1, 31))))
+    assert fault.startswith("All labelled images are of one class, cat")
+
+
+def test_classes_with_few_images(flawless, cache):
+    labels = "id,label\n" + "".join(f"{i},{'newt' if i == 7 else 'dog'}\n" for i in range(1, 31))
+    assert faults_of(flawless(labels=labels, sample=None)) == ["1 class has fewer than 10 images: newt (1)."]
+
+
+def test_training_archive_alone(flawless, cache):
+    folder = flawless()
+    (folder / "test.7z").unlink()
+    summary = summarize(podium.data.open(folder))
+    assert (summary.num_train, summary.num_test, summary.num_shared) == (30, None, None)
+    (fault,) = summary.faults
+    assert "sampleSubmission.csv is there, but test.7z" in fault
+    assert faults_of(folder, include_test=False) == []
+
+
+@pytest.mark.parametrize(
+    ("sample", "says"),
+    [
+        ("id,label\n1,cat\n2,horse\n3,cat\n4,cat\n5,cat\n", "sampleSubmission.csv, line 3: 'horse' is no class"),
+        ("", "sampleSubmission.csv: is empty"),
+        ("id,label\n1,cat\n", "image '2' has no row in sampleSubmission.csv"),
+    ],
+)
+def test_faults_of_the_sample_submission(sample, says, flawless, cache):
+    folder = flawless(sample=sample)
+    (fault,) = faults_of(folder)
+    assert says in fault
+    assert "\n" not in fault
+
+
+def test_faults_of_the_test_set(flawless, png, write_archive, cache):
+    folder = flawless()
+    write_archive(folder / "test.7z", {f"{i}.png": png(i, 16) for i in range(1, 6)})
+    assert faults_of(folder) == ["The test images are 16x16 pixels, the labelled ones 8x8."]
+    (folder / "test.7z").write_bytes(b"no archive")
+    (fault,) = faults_of(folder)
+    assert fault.startswith("test.7z: damaged")
+
+
+def test_faults_of_the_training_part_are_raised(flawless, cache):
+    folder = flawless()
+    (folder / "train.7z").write_bytes(b"no archive")
+    with pytest.raises(DataError, match=r"train\.7z"):
+        faults_of(folder)
+
+
+def test_progress(competition, cache, monkeypatch):
+    monkeypatch.setattr("podium.data.progress.TICK_SECONDS", 0)
+    calls = []
+    summarize(podium.data.open(competition()), progress=lambda *call: calls.append(call))
+    assert calls == [("comparing images", done, 17) for done in range(1, 18)]
 
 
 def test_contact_sheet(competition, cache, tmp_path):

@@ -137,7 +137,8 @@ def _label_faults(class_counts: dict[str, int], num_duplicates: int, contradicti
         yield f"All labelled images are of one class, {next(iter(class_counts))}: there is nothing to tell apart."
     small = [f"{name} ({count})" for name, count in class_counts.items() if count < FEW_IMAGES]
     if small:
-        yield f"{_number(len(small), 'class has', 'classes have')} fewer than {FEW_IMAGES} images: {_some(small, ', ')}."
+        what = _number(len(small), "class has", "classes have")
+        yield f"{what} fewer than {FEW_IMAGES} images: {_some(small, ', ')}."
     if num_duplicates:
         yield f"{_number(num_duplicates, 'labelled image has', 'labelled images have')} the pixels of an earlier one."
     if contradictions:
