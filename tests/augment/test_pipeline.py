@@ -115,20 +115,16 @@ def test_a_crop_keeps_proportions_whatever_the_square_between(resize_to: int, ou
     boxes = pipeline._draw(torch.arange(1000), (32, 64), 0, generator()).boxes
     assert boxes is not None
     source = (resize_to, resize_to) if resize_to else (32, 64)
-    height, width = (
-        boxes[:, 2].double() * 32 / source[0],
-        boxes[:, 3].double() * 64 / source[1],
-    )  # in the image's pixels
-    fits = boxes[:, 2] < source[0]
-    assert fits.sum() > 300
-    assert (
-        (width - height * out[1] / out[0]).abs()[fits] <= 0.5 * (64 / source[1] + out[1] / out[0] * 32 / source[0])
-    ).all()
-    if out != (32, 32):  # of the image's own proportions: all of it is seen
-        assert boxes[:, 2:].amax(0).tolist() == list(source)
-        assert boxes[:, 2].double().mean() / source[0] == pytest.approx(
-            boxes[:, 3].double().mean() / source[1], abs=0.02
-        )
+    down, across = 32 / source[0], 64 / source[1]  # of the image's own pixels to one of the square's
+    height, width = boxes[:, 2].double() * down, boxes[:, 3].double() * across
+    ratio = out[1] / out[0]
+    fits = height < 32
+    assert fits.sum() > 200
+    rounding = (across + ratio * down) / 2
+    assert ((width - ratio * height).abs()[fits] <= rounding).all()
+    if ratio == 2:  # the image's own: all of it can be seen
+        assert (height.max().item(), width.max().item()) == (32, 64)
+        assert fits.double().mean() > 0.9
 
 
 def test_a_wide_image_through_a_square_comes_out_undistorted() -> None:

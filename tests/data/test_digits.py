@@ -54,7 +54,7 @@ def test_it_is_the_same_everywhere(dataset, cache):
 @pytest.mark.parametrize("name", digits.FILES)
 @pytest.mark.parametrize("damage", ["missing", "empty"])
 def test_incomplete_folder_is_written_again(name, damage, cache, monkeypatch):
-    whole = {file: b"content" for file in digits.FILES}
+    whole = dict.fromkeys(digits.FILES, b"content")
 
     def write(folder):
         for file, content in whole.items():

@@ -25,7 +25,7 @@ def data(
 
     with bars() as bar:
         dataset = room.open(data, image_size=image_size, progress=bar)
-        summary = room.summarize(dataset)
+        summary = room.summarize(dataset, progress=bar)
         if contact_sheet is not None:
             room.contact_sheet(dataset.train, contact_sheet)
     if json:
@@ -50,15 +50,7 @@ def _show(summary: "DataSummary", contact_sheet: Path | None) -> None:
         table.add_row(name, f"{count:,}")
     out.print(table)
     out.print()
-    faults = []
-    if summary.num_duplicates:
-        faults.append(f"{summary.num_duplicates:,} labelled images have the pixels of an earlier one.")
-    if summary.contradictions:
-        some = "; ".join(", ".join(group) for group in summary.contradictions[:5])
-        faults.append(f"{len(summary.contradictions):,} groups of equal images bear different labels: {some}.")
-    if summary.num_shared:
-        faults.append(f"{summary.num_shared:,} test images have the pixels of a labelled one.")
-    for fault in faults or ["No faults found: every image is readable, has one label, and is there once."]:
+    for fault in summary.faults or ["No faults found."]:
         out.print(fault, soft_wrap=True)
     if contact_sheet is not None:
         out.print(f"Contact sheet: {contact_sheet}", soft_wrap=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,7 +37,7 @@ def duration(seconds: float) -> str:
 
 
 class Bars:
-    """A bar for each kind of work, shown once it has taken a second."""
+    """A bar for the work under way, shown once it has taken a second."""
 
     def __init__(self) -> None:
         self._progress = Progress(
@@ -47,33 +48,45 @@ class Bars:
             console=_err,
             transient=True,
         )
-        self._began: dict[str, float] = {}
-        self._said: dict[str, float] = {}
-        self._tasks: dict[str, TaskID] = {}
+        self._what = ""
+        self._began = self._said = 0.0
+        self._task: TaskID | None = None
+        self._timer: threading.Timer | None = None
 
     def __call__(self, what: str, done: int, total: int) -> None:
         """Shows that `done` of `total` of `what` is done; a `total` of 0: nobody knows how long it takes."""
         now = time.monotonic()
-        began = self._began.setdefault(what, now)
-        if total and now - began < 1:
+        if what != self._what:
+            self.stop()
+            self._what, self._began, self._said = what, now, now
+            if not total:  # it may be the only word about it
+                self._timer = threading.Timer(1, self._show, ("", "", 0, None))
+                self._timer.daemon = True
+                self._timer.start()
+        elif total and now - self._began >= 1:
+            left = f"{duration((now - self._began) / done * (total - done))} left" if 0 < done < total else ""
+            self._show(f"{done:,} / {total:,}", left, done, total)
+
+    def _show(self, count: str, left: str, done: int, total: int | None) -> None:
+        if not _err.is_terminal:
+            now = time.monotonic()
+            if total is None or now - self._said >= _PLAIN_SECONDS:
+                self._said = now
+                _err.print(f"{self._what} {count}  {left}".rstrip(), soft_wrap=True)
             return
-        left = f"{duration((now - began) / done * (total - done))} left" if 0 < done < total else ""
-        count = f"{done:,} / {total:,}" if total else ""
-        if _err.is_terminal:
-            if what not in self._tasks:
-                self._progress.start()
-                for task in self._tasks.values():
-                    self._progress.update(task, visible=False)
-                self._tasks[what] = self._progress.add_task(what, total=total or None, left="", count="")
-            self._progress.update(self._tasks[what], completed=done, left=left, count=count)
-        elif what.startswith("waiting") or now - self._said.get(what, began) >= _PLAIN_SECONDS:
-            self._said[what] = now
-            _err.print(f"{what} {count}  {left}".rstrip(), soft_wrap=True)
+        if self._task is None:
+            self._progress.start()
+            self._task = self._progress.add_task(self._what, total=total, count=count, left=left)
+        self._progress.update(self._task, completed=done, count=count, left=left)
 
     def stop(self) -> None:
-        """Takes the bars away."""
-        if self._tasks:  # stopping one that never began prints an empty line
+        """Takes the bar away."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._task is not None:  # stopping one that never began prints an empty line
+            self._progress.remove_task(self._task)
             self._progress.stop()
+        self._task = self._timer = None
 
 
 @contextmanager

@@ -80,7 +80,8 @@ def train(
 
     def begin(run: Run) -> None:
         split, name = run.manifest["split"], run.manifest["data"]["name"]
-        machine = f"{ready.device}, {str(ready.compute_dtype).removeprefix('torch.')}, {ready.num_threads} threads"
+        precision = str(ready.compute_dtype).removeprefix("torch.")
+        machine = f"{ready.device}, {precision}, {ready.num_threads} thread{'s'[: ready.num_threads > 1]}"
         lines = [
             f"{run.recipe.name} on {name}: {split['num_train']:,} images to train on, "
             f"{split['num_hold_out']:,} held out; {machine}",
