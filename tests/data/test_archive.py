@@ -304,3 +304,9 @@ def test_unreadable_file_in_a_folder(tmp_path, write_archive, members):
     Path(tmp_path / "train/train/2.png").unlink()
     with pytest.raises(ArchiveError, match=r"2\.png: can't be read"):
         list(archive.members())
+
+
+@pytest.mark.parametrize("open_it", [open_archive, lambda path: SevenZipArchive(path, path.name)])
+def test_archive_that_is_gone(open_it, tmp_path):
+    with pytest.raises(ArchiveError, match=r"^train\.7z: can't be read \(No such file or directory\)"):
+        open_it(tmp_path / "train.7z")

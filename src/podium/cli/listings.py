@@ -48,8 +48,8 @@ def runs(
     if not rows and not json:
         raise RunError(f"There are no runs in {folder}. `podium train DATA` makes one.")
     rows.sort(key=lambda row: -(row["accuracy"] or 0))
-    shares = {"accuracy": "{:.2%}", "interval_low": "{:.2%}", "interval_high": "{:.2%}"}
-    _show(rows, {**shares, "train_minutes": "{:.1f}"}, json=json)
+    formats = {"accuracy": "{:.2%}", "interval": "{0[0]:.2%} – {0[1]:.2%}", "train_minutes": "{:.1f}"}
+    _show(rows, formats, json=json)
 
 
 def _row(path: Path) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def _row(path: Path) -> dict[str, Any]:
     from podium.run import Run
 
     row: dict[str, Any] = {"run": str(path), "state": "damaged", "data": None, "seed": None}
-    row |= {"accuracy": None, "interval_low": None, "interval_high": None, "train_minutes": None}
+    row |= {"accuracy": None, "interval": None, "train_minutes": None}
     try:
         run = Run.open(path)
     except RunError:
@@ -67,8 +67,7 @@ def _row(path: Path) -> dict[str, Any]:
     if (seconds := run.manifest.get("train_seconds")) is not None:
         row["train_minutes"] = seconds / 60
     if (figures := run.manifest.get("hold_out")) is not None:
-        row["accuracy"] = figures["accuracy"]
-        row["interval_low"], row["interval_high"] = figures["interval"]
+        row["accuracy"], row["interval"] = figures["accuracy"], figures["interval"]
     return row
 
 
@@ -82,7 +81,7 @@ def _show(rows: list[dict[str, Any]], formats: dict[str, str], *, json: bool) ->
         return
     table = Table(box=None, pad_edge=False)
     for heading in rows[0]:
-        table.add_column(heading.replace("_", " "), overflow="fold")
+        table.add_column(heading.replace("_", " "), overflow="fold", no_wrap=heading != "about")
     for row in rows:
         table.add_row(*("–" if value is None else formats.get(key, "{}").format(value) for key, value in row.items()))
     out.print(table)
