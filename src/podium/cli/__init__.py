@@ -1,6 +1,7 @@
 """The command line: one file a verb; a verb imports what is heavy when it runs, so that help comes at once."""
 
 import sys
+import warnings
 
 import typer
 
@@ -29,6 +30,7 @@ app.command()(listings.runs)
 
 def main() -> None:
     """Runs the command; what the user can mend is said in a line or two on stderr, with exit status 2."""
+    warnings.filterwarnings("ignore", module="PIL")  # of damaged images, which get an error of their own
     try:
         app()
     except PodiumError as error:
