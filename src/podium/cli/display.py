@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TrainingDisplay", "bars", "duration", "out", "print_json"]
 
-out = Console(highlight=False, markup=False)
-"""Results: on stdout."""
+out = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)
+"""Results: on stdout; a file or pipe has no width that tables would have to fit."""
 _err = Console(stderr=True, highlight=False, markup=False)
 _PLAIN_SECONDS = 10.0  # between two lines, where the output is no terminal
 

@@ -81,7 +81,7 @@ def _show(rows: list[dict[str, Any]], formats: dict[str, str], *, json: bool) ->
         return
     table = Table(box=None, pad_edge=False)
     for heading in rows[0]:
-        table.add_column(heading.replace("_", " "), overflow="fold", no_wrap=heading != "about")
+        table.add_column(heading.replace("_", " "), overflow="fold")
     for row in rows:
         table.add_row(*("–" if value is None else formats.get(key, "{}").format(value) for key, value in row.items()))
     out.print(table)
