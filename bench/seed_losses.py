@@ -13,6 +13,8 @@ from common import train_or_resume, write_result
 import podium
 from podium import training
 
+SEED_LOG = {"seed_resnet164_v2": {"mean_loss": 1.656, "training_accuracy": 0.392, "epochs": 1}}
+
 
 def show(now: training.Progress) -> None:
     if now.step % 20 == 0 or now.ends_epoch:
@@ -28,20 +30,22 @@ def main() -> None:
     parser.add_argument("data", help="the CIFAR-10 competition's folder")
     parser.add_argument("--epochs", type=float, default=1.0)
     parser.add_argument("--recipes", nargs="+", default=["seed_resnet164_v2", "seed_resnet18"])
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--runs", type=Path, default=Path("runs/bench"), help="where the runs go")
     args = parser.parse_args()
 
     data = podium.open(args.data)
-    figures: dict[str, object] = {"seed_log": {"seed_resnet164_v2": {"loss": 1.656, "accuracy": 0.392, "epochs": 1}}}
     for name in args.recipes:
-        folder = args.runs / f"{name}-0"
+        folder = args.runs / f"{name}-{args.seed}"
         print(folder, flush=True)
         recipe = podium.load_recipe(name).with_settings({"epochs": args.epochs})
-        run = train_or_resume(folder, data, recipe, 0, show)
+        run = train_or_resume(folder, data, recipe, args.seed, show)
         lines = run.metrics()
         last = [line for line in lines if line["kind"] == "epoch"][-1]
-        figures[name] = {
+        figures = {
             "n": 1,
+            "seed": args.seed,
+            "seed_log": SEED_LOG.get(name),
             "num_steps": last["step"],
             "epochs": round(last["epoch"], 3),
             "mean_loss": round(last["loss"], 4),
@@ -50,8 +54,8 @@ def main() -> None:
             "running_mean_loss": {line["step"]: round(line["loss"], 3) for line in lines if line["kind"] == "step"},
             "train_minutes": round(run.manifest["train_seconds"] / 60, 1),
         }
-        path = write_result("seed-losses", f"python bench/seed_losses.py DATA --epochs {args.epochs:g}", figures)
-    print(path.read_text())
+        command = f"python bench/seed_losses.py DATA --recipes {name} --epochs {args.epochs:g} --seed {args.seed}"
+        print(write_result(f"seed-losses-{name}", command, figures).read_text())
 
 
 if __name__ == "__main__":

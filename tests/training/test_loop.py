@@ -240,6 +240,13 @@ def test_a_batch_larger_than_the_data_is_said(tiny_competition, tmp_path):
         train(tiny_competition, tmp_path / "run", recipe="sprint", settings={"batch_size": 2000})
 
 
+def test_a_training_that_diverges_ends_and_says_so(tiny_competition, tmp_path):
+    settings = {"learning_rate": 1e12, "epochs": 20.0}
+    with pytest.raises(RunError, match=r"diverged.\n.*learning_rate=1e\+11"):
+        train(tiny_competition, tmp_path / "run", recipe="seed_resnet18", settings=settings)
+    assert not podium.Run.open(tmp_path / "run").is_finished
+
+
 def test_a_fraction_of_an_epoch(tiny_competition, tmp_path):
     run = train(tiny_competition, tmp_path / "run", settings={"epochs": 0.5})
     assert run.manifest["num_steps"] == 2  # of 3 steps, rounded up

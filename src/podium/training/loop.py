@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from podium.data import Images
+from podium.errors import RunError
 from podium.models import Classifier
 from podium.run import Run
 from podium.runtime import Runtime, isolated_seed, random_stream
@@ -90,7 +91,7 @@ def fit(
 
     Raises:
         RecipeError: the recipe doesn't fit the data or the model.
-        RunError: the checkpoint is damaged.
+        RunError: the checkpoint is damaged, or the training diverged.
         StorageError: the disk is full or not writable; the last checkpoint stays.
     """
     recipe, seed, device = run.recipe, int(run.manifest["seed"]), runtime.device
@@ -152,6 +153,11 @@ def fit(
         # ---- log
         totals += torch.stack([loss_sum.detach(), (logits.argmax(1) == targets).sum()])
         total_loss, total_hits = totals.tolist()
+        if not math.isfinite(total_loss):
+            raise RunError(
+                f"{run.path}: at step {state.step + 1:,} the loss is no finite number any more: the training diverged.\n"
+                f"Train anew with a lower rate, such as --set learning_rate={recipe.learning_rate / 10:g}."
+            )
         state = State(
             step=state.step + 1,
             loss_sum=total_loss,
