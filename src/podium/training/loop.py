@@ -155,7 +155,7 @@ def fit(
         total_loss, total_hits = totals.tolist()
         if not math.isfinite(total_loss):
             raise RunError(
-                f"{run.path}: at step {state.step + 1:,} the loss is no finite number any more: the training diverged.\n"
+                f"{run.path}: at step {state.step + 1:,} the loss is no finite number: the training diverged.\n"
                 f"Train anew with a lower rate, such as --set learning_rate={recipe.learning_rate / 10:g}."
             )
         state = State(
