@@ -21,7 +21,7 @@ from podium.recipe import Recipe
 from podium.run import Run
 from podium.training import Progress
 
-__all__ = ["summary", "train_or_resume", "write_result"]
+__all__ = ["show_progress", "summary", "train_or_resume", "write_result"]
 
 OnProgress = Callable[[Progress], None]
 
@@ -34,6 +34,16 @@ def summary(values: Sequence[float], digits: int = 0) -> dict[str, float]:
     return {name: round(value, digits) if digits else round(value) for name, value in figures.items()} | {
         "n": len(values)
     }
+
+
+def show_progress(now: Progress) -> None:
+    """A line every twenty steps and at the end of an epoch."""
+    if now.step % 20 == 0 or now.ends_epoch:
+        print(
+            f"  step {now.step}  loss {now.loss:.4f}  accuracy {now.accuracy:.4f}"
+            f"  {now.images_per_second:.0f} images/s",
+            flush=True,
+        )
 
 
 def train_or_resume(folder: Path, data: Dataset, recipe: Recipe, seed: int, on_progress: OnProgress) -> Run:

@@ -8,21 +8,11 @@ The seed's log: mean loss 1.656 and training accuracy 0.392 over the first epoch
 import argparse
 from pathlib import Path
 
-from common import train_or_resume, write_result
+from common import show_progress, train_or_resume, write_result
 
 import podium
-from podium import training
 
 SEED_LOG = {"seed_resnet164_v2": {"mean_loss": 1.656, "training_accuracy": 0.392, "epochs": 1}}
-
-
-def show(now: training.Progress) -> None:
-    if now.step % 20 == 0 or now.ends_epoch:
-        print(
-            f"  step {now.step}  loss {now.loss:.4f}  accuracy {now.accuracy:.4f}"
-            f"  {now.images_per_second:.0f} images/s",
-            flush=True,
-        )
 
 
 def main() -> None:
@@ -39,7 +29,7 @@ def main() -> None:
         folder = args.runs / f"{name}-{args.seed}"
         print(folder, flush=True)
         recipe = podium.load_recipe(name).with_settings({"epochs": args.epochs})
-        run = train_or_resume(folder, data, recipe, args.seed, show)
+        run = train_or_resume(folder, data, recipe, args.seed, show_progress)
         lines = run.metrics()
         last = [line for line in lines if line["kind"] == "epoch"][-1]
         figures = {

@@ -7,24 +7,13 @@ resumed when the script is started again.
 """
 
 import argparse
-import math
 import statistics
 import sys
 from pathlib import Path
 
-from common import train_or_resume, write_result
+from common import show_progress, train_or_resume, write_result
 
 import podium
-from podium import training
-
-
-def show(now: training.Progress) -> None:
-    if now.ends_epoch:
-        print(
-            f"  epoch {now.epoch}  loss {now.loss:.4f}  accuracy {now.accuracy:.4f}"
-            f"  {now.images_per_second:.0f} images/s",
-            flush=True,
-        )
 
 
 def main() -> None:
@@ -41,7 +30,7 @@ def main() -> None:
     for seed in args.seeds:
         folder = args.runs / f"{args.recipe}-{seed}"
         print(folder, flush=True)
-        run = train_or_resume(folder, data, recipe, seed, show)
+        run = train_or_resume(folder, data, recipe, seed, show_progress)
         lines = run.metrics()
         plain = [line["accuracy"] for line in lines if line["kind"] == "hold-out"][-1]
         figures = run.manifest["hold_out"]
@@ -57,7 +46,7 @@ def main() -> None:
         print(rows[-1], flush=True)
 
     accuracies = [row["accuracy"] for row in rows]
-    spread = statistics.stdev(accuracies) if len(rows) > 1 else math.nan
+    spread = statistics.stdev(accuracies) if len(rows) > 1 else None
     path = write_result(
         f"{args.recipe}-accuracy",
         f"python bench/sprint_accuracy.py DATA --recipe {args.recipe} --seeds {' '.join(map(str, args.seeds))}",
