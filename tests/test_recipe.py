@@ -113,3 +113,21 @@ def test_few_images_get_the_small_recipe():
     assert default_recipe(1_437) == load_recipe("sprint_small")
     assert default_recipe(60).batch_size == 6
     assert default_recipe(60, ["batch_size=20"]).batch_size == 20
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"grow_sides": [16, 24], "grow_epochs": [1]}, "grow_sides and grow_epochs go together"),
+        ({"grow_sides": [0], "grow_epochs": [1]}, "numbers above 0"),
+        ({"grow_sides": [16.5], "grow_epochs": [1]}, "grow_sides"),
+        ({"skip_learned": 0.2}, "skip_learned and skip_epochs go together"),
+        ({"skip_learned": 0.2, "skip_epochs": [0, 2]}, "skip_epochs"),
+        ({"skip_learned": 0.2, "skip_epochs": [3, 2]}, "skip_epochs"),
+        ({"skip_learned": 0.6, "skip_epochs": [1, 2]}, "at most 0.5"),
+        ({"tta_fraction": 1.5}, "tta_fraction"),
+    ],
+)
+def test_tricks_that_cannot_be(settings, complaint):
+    with pytest.raises(RecipeError, match=complaint):
+        load_recipe("sprint").with_settings(settings)

@@ -41,8 +41,8 @@ _NOT_NEGATIVE = (
     "translate",
     "resize",
 )
-_BELOW_ONE = ("hold_out", "momentum", "sgd_momentum", "label_smoothing")
-_UP_TO_ONE = ("schedule_factor", "brightness", "hue", "crop_area_min")
+_BELOW_ONE = ("hold_out", "momentum", "sgd_momentum", "label_smoothing", "norm_momentum", "skip_learned")
+_UP_TO_ONE = ("schedule_factor", "brightness", "hue", "crop_area_min", "tta_fraction")
 _ONLY_WITH = (
     ("optimizer", "sgd", ("nesterov", "momentum_form")),
     ("optimizer", "muon", ("bias_learning_rate", "head_learning_rate", "sgd_momentum", "whiten_bias_epochs")),
@@ -72,6 +72,15 @@ class Recipe:
     """Passes over the training images; a fraction stops within one."""
     batch_size: int = 128
     """Images a step."""
+    grow_sides: tuple[int, ...] = ()
+    """Growing resolution: shorter sides in pixels that the training begins with, one after the other."""
+    grow_epochs: tuple[float, ...] = ()
+    """How many epochs each of `grow_sides` lasts; after them the images have their full size."""
+    skip_learned: float = 0.0
+    """Part of the images that an epoch leaves out, drawn from the twice as many with the lowest last loss; those of
+    them that are shown count double."""
+    skip_epochs: tuple[float, ...] = ()
+    """From which epoch (counted from 0) to before which other one learned images are left out: two numbers."""
     last_batch: str = "keep"
     """keep: an epoch's last batch may be short. drop: its images wait for another epoch."""
 
@@ -105,6 +114,8 @@ class Recipe:
     schedule_factor: float = 0.1
     """What a step of the schedule `step` multiplies by."""
 
+    norm_momentum: float = 0.0
+    """How fast BN's running statistics follow a batch's; 0: as the network has it."""
     label_smoothing: float = 0.0
     """Part of the target spread evenly over all classes."""
     loss_reduction: str = "mean"
@@ -125,6 +136,8 @@ class Recipe:
 
     tta: str = "none"
     """Test-time augmentation. mirror: with the mirrored image; mirror_translate: and both shifted by a pixel."""
+    tta_fraction: float = 1.0
+    """Part of the images, the least sure by their first view, that get all views of `tta`; the others keep the first."""
     evaluate_every: int = 1
     """Epochs between two looks at the hold-out, for the curve only; 0: only at the end."""
     precision: str = "auto"
@@ -164,6 +177,18 @@ class Recipe:
                 raise _value_error(key, list(getattr(self, key)), "three numbers (red, green, blue)")
         if any(value <= 0 for value in self.std):
             raise _value_error("std", list(self.std), "three numbers above 0")
+        if len(self.grow_sides) != len(self.grow_epochs):
+            raise RecipeError("grow_sides and grow_epochs go together: as many epochs as sides.")
+        if any(value <= 0 for value in self.grow_sides + self.grow_epochs):
+            raise RecipeError("grow_sides and grow_epochs are numbers above 0.")
+        if (self.skip_learned > 0) != bool(self.skip_epochs):
+            raise RecipeError("skip_learned and skip_epochs go together: how many, and from which epoch to which.")
+        if self.skip_epochs and not (len(self.skip_epochs) == 2 and 1 <= self.skip_epochs[0] < self.skip_epochs[1]):
+            raise _value_error(
+                "skip_epochs", list(self.skip_epochs), "two numbers, the first at least 1 and the smaller"
+            )
+        if self.skip_learned > 0.5:
+            raise _value_error("skip_learned", self.skip_learned, "at most 0.5: half of the images, drawn from all")
         if self.schedule == "step" and self.schedule_period <= 0:
             raise RecipeError("schedule 'step' needs schedule_period: the epochs between two steps, above 0.")
         if self.optimizer == "muon" and not (self.bias_learning_rate > 0 and self.head_learning_rate > 0):
@@ -300,7 +325,7 @@ def _typed(key: str, value: object, hint: Any) -> object:
     if hint in (str, bool) and isinstance(value, hint):
         return value
     if get_args(hint) and isinstance(value, list | tuple):
-        return tuple(_typed(key, item, float) for item in value)
+        return tuple(_typed(key, item, get_args(hint)[0]) for item in value)
     wanted = {float: "a number", int: "a whole number", str: "a word", bool: "true or false"}
     raise _value_error(key, value, wanted.get(hint, "a list of numbers"))
 

@@ -21,6 +21,7 @@ from podium.errors import RecipeError, RunError, StorageError
 from podium.recipe import load_recipe
 from podium.runtime import prepare
 from podium.training import setup
+from podium.training.plan import Plan
 
 TINY = {"epochs": 2.0, "batch_size": 16, "precision": "fp32", "hold_out": 0.2}
 
@@ -79,6 +80,33 @@ def test_stopped_and_resumed_equals_uninterrupted(tiny_competition, tiny_run, tm
 
 class Killed(BaseException):
     """Stands for the end of the process."""
+
+
+TRICKS = {
+    "epochs": 3,
+    "batch_size": 8,
+    "skip_learned": 0.3,
+    "skip_epochs": [1, 2],
+    "grow_sides": [10],
+    "grow_epochs": [1.5],
+    "norm_momentum": 0.2,
+}
+
+
+def test_skipping_and_growing_resume_to_the_same_bits(tiny_competition, tmp_path):
+    """Stopped within the epoch that skips: which images it shows was decided by losses that have changed since."""
+    whole = train(tiny_competition, tmp_path / "whole", settings=TRICKS)
+    assert whole.manifest["num_steps"] == 6 + 4 + 6
+    steps = iter(range(1, 100))
+    run = train(tiny_competition, tmp_path / "run", settings=TRICKS, should_stop=lambda: next(steps) == 8)
+    assert same(weights(podium.resume(run.path)), weights(whole))
+    other = train(tiny_competition, tmp_path / "plain", settings={**TRICKS, "skip_learned": 0, "skip_epochs": []})
+    assert not same(weights(other), weights(whole))
+
+
+def test_grow_sides_above_the_images_are_refused(tiny_competition, tmp_path):
+    with pytest.raises(RecipeError, match=r"grow_sides = \[16\]: the images have 12 pixels"):
+        train(tiny_competition, tmp_path / "run", settings={"grow_sides": [16], "grow_epochs": [1]})
 
 
 @pytest.fixture
@@ -262,9 +290,8 @@ def test_a_short_last_batch_counts_as_the_recipe_says():
     recipe = load_recipe("seed_resnet18")
     assert setup.loss_scale(recipe, 72) == 1 / 128
     assert setup.loss_scale(recipe.with_settings({"loss_reduction": "mean"}), 72) == 1 / 72
-    assert setup.steps_per_epoch(recipe, 45_000) == 352
-    assert setup.steps_per_epoch(load_recipe("sprint"), 45_000) == 22
-    assert setup.steps_per_epoch(recipe, 2 * 128 + 1) == 2  # BN can't take a batch of one image
+    assert Plan.from_recipe(recipe, 45_000).steps_per_epoch == 352
+    assert Plan.from_recipe(recipe, 2 * 128 + 1).steps_per_epoch == 2  # BN can't take a batch of one image
 
 
 def small(counts, seed=0):

@@ -7,6 +7,7 @@ from podium.errors import RecipeError
 from podium.recipe import load_recipe
 from podium.training.muon import Muon, orthogonalize
 from podium.training.optimizers import Optimizers
+from podium.training.plan import Plan
 
 
 @pytest.mark.parametrize("shape", [(8, 30), (30, 8), (16, 16)])
@@ -43,7 +44,7 @@ def test_sgd_steps_are_the_seeds_across_falls_of_the_rate():
     torch.manual_seed(0)
     net = nn.Linear(4, 3)
     recipe = load_recipe("seed_resnet18", ["schedule_period=2"])
-    optimizers = Optimizers(net, recipe, steps_per_epoch=1, num_steps=6, compute_dtype=torch.float32)
+    optimizers = Optimizers(net, recipe, Plan.from_recipe(recipe, 128), torch.float32)  # a step an epoch
     weight, bias = net.weight.detach().clone(), net.bias.detach().clone()
     state_w, state_b = torch.zeros_like(weight), torch.zeros_like(bias)
     for step in range(6):
@@ -57,10 +58,10 @@ def test_sgd_steps_are_the_seeds_across_falls_of_the_rate():
     assert torch.allclose(net.bias, bias, atol=1e-6)
 
 
-def sprint_optimizers(steps_per_epoch=2, num_steps=16):
+def sprint_optimizers():
     net = models.create("sprint", 10, (12, 12))
-    recipe = load_recipe("sprint")
-    return net, Optimizers(net, recipe, steps_per_epoch, num_steps, torch.float32)
+    recipe = load_recipe("sprint", ["epochs=8", "batch_size=10", "whiten_bias_epochs=3"])
+    return net, Optimizers(net, recipe, Plan.from_recipe(recipe, 20), torch.float32)  # two steps an epoch
 
 
 def gradients(net):
@@ -78,7 +79,7 @@ def test_every_trained_parameter_of_sprint_is_stepped_and_whitening_filters_are_
 
 
 def test_whitening_bias_is_trained_for_three_epochs_only():
-    net, optimizers = sprint_optimizers(steps_per_epoch=2)
+    net, optimizers = sprint_optimizers()
     for step in range(8):
         before = net.whiten.bias.detach().clone()
         assert net.whiten.bias.requires_grad == (step < 6)
@@ -106,5 +107,6 @@ def test_state_goes_round():
 
 
 def test_muon_refuses_a_net_without_convolutions():
+    recipe = load_recipe("sprint")
     with pytest.raises(RecipeError, match="muon"):
-        Optimizers(nn.Linear(3, 2), load_recipe("sprint"), 1, 1, torch.float32)
+        Optimizers(nn.Linear(3, 2), recipe, Plan.from_recipe(recipe, 50_000), torch.float32)

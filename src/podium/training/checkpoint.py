@@ -14,13 +14,15 @@ from podium.errors import RunError
 from podium.files import write_atomically
 from podium.models import Preprocessing
 from podium.training.optimizers import Optimizers
+from podium.training.order import Order
 
 __all__ = ["State", "load", "save"]
 
 
 @dataclass
 class State:
-    """Where a training stands. With the weights and the momentum this is all: random draws are named by seed and step.
+    """Where a training stands. With the weights and the momentum this is all: random draws are named by seed and step
+    (and, where learned images are left out, the losses that decide which).
 
     Attributes:
         step: steps done.
@@ -37,17 +39,20 @@ class State:
     train_seconds: float = 0.0
 
 
-def save(path: Path, state: State, network: nn.Module, optimizers: Optimizers, preprocessing: Preprocessing) -> None:
+def save(
+    path: Path, state: State, network: nn.Module, optimizers: Optimizers, order: Order, preprocessing: Preprocessing
+) -> None:
     """Writes the checkpoint, whole or not at all. Raises StorageError; the one before then stays."""
     tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
     tensors |= {f"optimizer.{name}": tensor for name, tensor in optimizers.state().items()}
+    tensors |= {f"order.{name}": tensor for name, tensor in order.state().items()}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     header = {"state": json.dumps(asdict(state)), "preprocessing": json.dumps(asdict(preprocessing))}
     write_atomically(path, safetensors.torch.save(tensors, metadata=header))
 
 
-def load(path: Path, network: nn.Module, optimizers: Optimizers, preprocessing: Preprocessing) -> State:
-    """Puts weights and momentum back into `network` and `optimizers`.
+def load(path: Path, network: nn.Module, optimizers: Optimizers, order: Order, preprocessing: Preprocessing) -> State:
+    """Puts weights, momentum and what is known of the images back into `network`, `optimizers` and `order`.
 
     Raises:
         RunError: the file is damaged, or of another network or data.
@@ -60,6 +65,7 @@ def load(path: Path, network: nn.Module, optimizers: Optimizers, preprocessing: 
             raise ValueError("its images were preprocessed otherwise")
         network.load_state_dict(_under("network.", tensors))
         optimizers.load_state(_under("optimizer.", tensors))
+        order.load_state(_under("order.", tensors))
         return State(**json.loads(header["state"]))
     except (safetensors.SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         reason = str(error).splitlines()[0]

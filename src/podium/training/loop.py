@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from podium.augment import shrink
 from podium.data import Images
 from podium.errors import RunError
 from podium.models import Classifier
@@ -30,6 +31,8 @@ from podium.runtime import Runtime, isolated_seed, random_stream
 from podium.training import checkpoint, setup
 from podium.training.checkpoint import State
 from podium.training.optimizers import Optimizers
+from podium.training.order import Order
+from podium.training.plan import Plan
 
 __all__ = ["Progress", "fit"]
 
@@ -103,49 +106,56 @@ def fit(
     augment = setup.new_pipeline(recipe, seed, images.size, len(images))
 
     # ---- network
-    steps_per_epoch = setup.steps_per_epoch(recipe, len(images))
-    num_steps = math.ceil(recipe.epochs * steps_per_epoch)
+    plan = Plan.from_recipe(recipe, len(images))
+    orders = Order(len(images), seed, device, remembers=recipe.skip_learned > 0)
     classifier = setup.new_classifier(recipe, seed, images).to(device)
     if recipe.channels_last:
         classifier = classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     network = classifier.network
-    optimizers = Optimizers(network, recipe, steps_per_epoch, num_steps, runtime.compute_dtype)
+    optimizers = Optimizers(network, recipe, plan, runtime.compute_dtype)
 
     # ---- go on from where a former sitting came to
     state = State()
     if run.checkpoint_path.exists():
-        state = checkpoint.load(run.checkpoint_path, network, optimizers, classifier.preprocessing)
+        state = checkpoint.load(run.checkpoint_path, network, optimizers, orders, classifier.preprocessing)
     run.rewind_metrics(state.step)
     optimizers.freeze(state.step)
     totals = torch.tensor([state.loss_sum, state.num_hits], dtype=torch.float64, device=device)
     first_step = state.step
     durations: deque[float] = deque(maxlen=50)  # seconds of the last steps
-    log_every = max(1, steps_per_epoch // 20)
+    log_every = max(1, plan.steps_per_epoch // 20)
     saved_at = time.monotonic()
 
-    while state.step < num_steps:
+    while state.step < plan.num_steps:
         step_began = time.monotonic()
-        epoch, place = divmod(state.step, steps_per_epoch)
+        epoch, place = plan.locate(state.step)
 
         # ---- order: a permutation an epoch
-        if place == 0 or state.step == first_step:
-            order = torch.randperm(len(images), generator=random_stream(seed, "order", epoch)).to(device)
         if place == 0:
+            orders.begin()
             totals.zero_()
             state = replace(state, num_seen=0)
+        if place == 0 or state.step == first_step:
+            order, weights = orders.epoch(epoch, plan.num_images[epoch])
 
         # ---- batch
         indices = order[place * recipe.batch_size : (place + 1) * recipe.batch_size]
         batch = pixels[indices].permute(0, 3, 1, 2)  # (N, 3, H, W), channels_last
         batch = augment(batch, indices, epoch, random_stream(seed, "augment", state.step))
+        side = plan.side(state.step)
+        if side is not None:
+            batch = shrink(batch, side)
         targets = labels[indices]  # (N,)
 
         # ---- forward, backward
         network.train()
         with runtime.autocast(), isolated_seed(seed, "network", state.step, device=device):
             logits = classifier(batch)  # (N, K)
-        loss_sum = F.cross_entropy(logits, targets, label_smoothing=recipe.label_smoothing, reduction="sum")
-        torch.autograd.backward(loss_sum * setup.loss_scale(recipe, len(indices)))
+        losses = F.cross_entropy(logits, targets, label_smoothing=recipe.label_smoothing, reduction="none")  # (N,)
+        loss_sum = losses.sum()
+        weighted = loss_sum if weights is None else losses @ weights[indices]
+        torch.autograd.backward(weighted * setup.loss_scale(recipe, len(indices)))
+        orders.note(indices, losses)
 
         # ---- schedule, step
         optimizers.step(state.step)
@@ -166,14 +176,14 @@ def fit(
             train_seconds=state.train_seconds + time.monotonic() - step_began,
         )
         durations.append(time.monotonic() - step_began)
-        is_last = state.step == num_steps
-        ends_epoch = state.step % steps_per_epoch == 0 or is_last
+        is_last = state.step == plan.num_steps
+        ends_epoch = plan.ends_epoch(state.step)
         loss, accuracy = total_loss / state.num_seen, total_hits / state.num_seen
         if ends_epoch or state.step % log_every == 0:
             run.append_metrics(
                 kind="epoch" if ends_epoch else "step",
                 step=state.step,
-                epoch=state.step / steps_per_epoch,
+                epoch=plan.epoch_of(state.step),
                 loss=loss,
                 accuracy=accuracy,
                 train_seconds=round(state.train_seconds, 3),
@@ -188,7 +198,7 @@ def fit(
         # ---- checkpoint
         stop = not is_last and should_stop()
         if stop or (not is_last and time.monotonic() - saved_at >= checkpoint_seconds):
-            checkpoint.save(run.checkpoint_path, state, network, optimizers, classifier.preprocessing)
+            checkpoint.save(run.checkpoint_path, state, network, optimizers, orders, classifier.preprocessing)
             saved_at = time.monotonic()
 
         if on_progress is not None:
@@ -196,7 +206,7 @@ def fit(
             on_progress(
                 Progress(
                     step=state.step,
-                    num_steps=num_steps,
+                    num_steps=plan.num_steps,
                     epoch=epoch + 1,
                     ends_epoch=ends_epoch,
                     num_epochs=recipe.epochs,
@@ -205,14 +215,14 @@ def fit(
                     hold_out_accuracy=hold_out_accuracy,
                     images_per_second=min(recipe.batch_size, len(images)) / step_seconds,
                     train_seconds=state.train_seconds,
-                    seconds_left=(num_steps - state.step) * step_seconds,
+                    seconds_left=(plan.num_steps - state.step) * step_seconds,
                 )
             )
         if stop:
             return False
 
     # ---- finish
-    run.write_manifest(train_seconds=round(state.train_seconds, 1), num_steps=num_steps)
+    run.write_manifest(train_seconds=round(state.train_seconds, 1), num_steps=plan.num_steps)
     classifier.save(run.model_path)  # from here on the run is finished
     run.checkpoint_path.unlink(missing_ok=True)
     return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +12,7 @@ from podium.errors import RecipeError
 from podium.recipe import Recipe
 from podium.training import schedules
 from podium.training.muon import Muon
+from podium.training.plan import Plan
 from podium.training.schedules import Schedule
 
 __all__ = ["Optimizers"]
@@ -24,26 +24,23 @@ class Optimizers:
     Args:
         network: whose parameters are trained.
         recipe: names the optimizer, its rates and its schedule.
-        steps_per_epoch: for schedules that count in epochs.
-        num_steps: of the whole training.
+        plan: the training's steps, for the schedules.
         compute_dtype: of Muon's matrix products.
 
     Raises:
         RecipeError: the recipe's optimizer doesn't fit the network.
     """
 
-    def __init__(
-        self, network: nn.Module, recipe: Recipe, steps_per_epoch: int, num_steps: int, compute_dtype: torch.dtype
-    ) -> None:
+    def __init__(self, network: nn.Module, recipe: Recipe, plan: Plan, compute_dtype: torch.dtype) -> None:
         self._names = {parameter: name for name, parameter in network.named_parameters()}
         self._schedules: list[tuple[dict[str, Any], float, Schedule]] = []
         self._keeps_rate = recipe.optimizer == "sgd" and recipe.momentum_form == "mxnet"
         self._frozen_from: dict[nn.Parameter, int] = {}
-        schedule = schedules.from_recipe(recipe, steps_per_epoch, num_steps)
+        schedule = schedules.from_recipe(recipe, plan)
         if recipe.optimizer == "sgd":
             self._all = self._build_sgd(network, recipe, schedule)
         else:
-            self._all = self._build_muon(network, recipe, schedule, steps_per_epoch, compute_dtype)
+            self._all = self._build_muon(network, recipe, schedule, plan, compute_dtype)
 
     def step(self, step: int) -> None:
         """Applies the gradients at step number `step`, then drops them."""
@@ -114,7 +111,7 @@ class Optimizers:
         network: nn.Module,
         recipe: Recipe,
         schedule: Schedule,
-        steps_per_epoch: int,
+        plan: Plan,
         compute_dtype: torch.dtype,
     ) -> list[torch.optim.Optimizer]:
         trained = {name: parameter for name, parameter in network.named_parameters() if parameter.requires_grad}
@@ -133,7 +130,7 @@ class Optimizers:
         ]
         each = [schedule, schedule]
         if whiten:
-            num_whiten_steps = math.ceil(recipe.whiten_bias_epochs * steps_per_epoch)
+            num_whiten_steps = plan.step_of(recipe.whiten_bias_epochs)
             self._frozen_from = dict.fromkeys(whiten, num_whiten_steps)
             groups.append({"params": whiten, "lr": bias_rate, "weight_decay": decay / bias_rate})
             each.append(lambda step: schedules.linear(step, num_whiten_steps))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from podium.recipe import Recipe
+from podium.training.plan import Plan
 
 __all__ = ["Schedule", "from_recipe", "linear", "step_decay"]
 
@@ -21,16 +22,15 @@ def linear(step: int, num_steps: int) -> float:
     return max(0.0, 1 - step / num_steps) if num_steps else 0.0
 
 
-def step_decay(step: int, period: int, factor: float) -> float:
-    """Multiplied by `factor` every `period` steps."""
-    return float(factor ** (step // period))
+def step_decay(epochs: float, period: float, factor: float) -> float:
+    """Multiplied by `factor` every `period` epochs."""
+    return float(factor ** int(epochs / period + 1e-9))
 
 
-def from_recipe(recipe: Recipe, steps_per_epoch: int, num_steps: int) -> Schedule:
-    """The schedule that `recipe` names, for a training of `num_steps` steps."""
+def from_recipe(recipe: Recipe, plan: Plan) -> Schedule:
+    """The schedule that `recipe` names, for a training of `plan`'s steps."""
     if recipe.schedule == "linear":
-        return lambda step: linear(step, num_steps)
+        return lambda step: linear(step, plan.num_steps)
     if recipe.schedule == "step":
-        period = max(1, round(recipe.schedule_period * steps_per_epoch))
-        return lambda step: step_decay(step, period, recipe.schedule_factor)
+        return lambda step: step_decay(plan.epoch_of(step), recipe.schedule_period, recipe.schedule_factor)
     return constant

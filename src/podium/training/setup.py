@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
 from podium import models
 from podium.augment import Pipeline
@@ -16,8 +15,9 @@ from podium.models import Classifier, Preprocessing
 from podium.recipe import Recipe
 from podium.runtime import isolated_seed, random_stream
 from podium.training.optimizers import Optimizers
+from podium.training.plan import Plan
 
-__all__ = ["Parts", "check", "loss_scale", "mean_and_std", "new_classifier", "new_pipeline", "steps_per_epoch"]
+__all__ = ["Parts", "check", "loss_scale", "mean_and_std", "new_classifier", "new_pipeline"]
 
 _NUM_PREPARE_PIXELS = 5000 * 32 * 32  # for whitening filters: 4.8 million patches
 
@@ -52,28 +52,18 @@ def check(recipe: Recipe, images: Images, parts: Parts) -> None:
         raise RecipeError(
             f"hold_out = {recipe.hold_out:g} leaves no image of class '{name}' to train on. Lower it, or add images."
         )
-    per_epoch = steps_per_epoch(recipe, len(parts[0]))
+    plan = Plan.from_recipe(recipe, len(parts[0]))
+    if recipe.grow_sides and max(recipe.grow_sides) > min(images.size):
+        raise RecipeError(
+            f"grow_sides = {list(recipe.grow_sides)}: the images have {min(images.size)} pixels on their shorter side "
+            "and are not made larger."
+        )
     new_pipeline(recipe, 0, images.size, None)
     with torch.device("meta"):
         network = models.create(recipe.model, len(images.classes), images.size)
-    Optimizers(network, recipe, per_epoch, math.ceil(recipe.epochs * per_epoch), torch.float32)
-
-
-def steps_per_epoch(recipe: Recipe, num_images: int) -> int:
-    """How many batches an epoch has; a last batch of one image, which BN can't take, isn't kept. Raises RecipeError."""
-    if min(num_images, recipe.batch_size) < 2:
-        raise RecipeError(
-            f"A batch of one image can't be: batch_size is {recipe.batch_size}, of {num_images:,} images."
-        )
-    if recipe.last_batch == "keep":
-        return num_images // recipe.batch_size + (num_images % recipe.batch_size > 1)
-    if num_images < recipe.batch_size:
-        raise RecipeError(
-            f"batch_size {recipe.batch_size:,} is larger than the {num_images:,} training images, and "
-            f"last_batch = 'drop' leaves none.\n"
-            f"Make it smaller, such as --set batch_size={max(1, num_images // 10)}, or take --recipe sprint_small."
-        )
-    return num_images // recipe.batch_size
+        if recipe.grow_sides:  # the network must take its smallest input too
+            models.create(recipe.model, len(images.classes), (min(recipe.grow_sides),) * 2)
+    Optimizers(network, recipe, plan, torch.float32)
 
 
 def new_pipeline(recipe: Recipe, seed: int, image_size: tuple[int, int], num_images: int | None) -> Pipeline:
@@ -95,6 +85,10 @@ def new_classifier(recipe: Recipe, seed: int, images: Images) -> Classifier:
     """Initial weights, and the preprocessing measured on the training images where the recipe doesn't state it."""
     with isolated_seed(seed, "weights"):
         network = models.create(recipe.model, len(images.classes), images.size)
+    if recipe.norm_momentum:
+        for module in network.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.momentum = recipe.norm_momentum
     mean, std = (recipe.mean, recipe.std) if recipe.mean else mean_and_std(images)
     preprocessing = Preprocessing(images.classes, images.size, _three(mean), _three(std))
     classifier = Classifier(recipe.model, network, preprocessing)

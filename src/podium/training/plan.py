@@ -1,0 +1,100 @@
+"""Plan: how many steps a training has, which epoch each belongs to, and how large its images are.
+
+All of it follows from the recipe and the number of images before the first step, so that the schedule's end is known
+and a resumed training goes on just where it was.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from dataclasses import dataclass
+from itertools import accumulate
+
+from podium.errors import RecipeError
+from podium.recipe import Recipe
+
+__all__ = ["Plan"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The steps of a training.
+
+    Attributes:
+        num_images: shown in each epoch, the last one included, though it may end early.
+        ends: the step at which each epoch ends, counted from the training's first.
+        steps_per_epoch: where every image is shown.
+        num_steps: of the whole training.
+        sides: the shorter side of the images in pixels up to each of `side_ends`; full size from then on.
+        side_ends: the step at which each of `sides` ends.
+    """
+
+    num_images: tuple[int, ...]
+    ends: tuple[int, ...]
+    steps_per_epoch: int
+    num_steps: int
+    sides: tuple[int, ...] = ()
+    side_ends: tuple[int, ...] = ()
+
+    @staticmethod
+    def from_recipe(recipe: Recipe, num_images: int) -> Plan:
+        """The plan for `num_images` training images. Raises RecipeError if they make no step."""
+        first, last = recipe.skip_epochs or (0.0, 0.0)
+        fewer = num_images - round(recipe.skip_learned * num_images)
+        each = [fewer if first <= epoch < last else num_images for epoch in range(math.ceil(recipe.epochs))]
+        steps = [_num_steps(recipe, some) for some in each]
+        ends = tuple(accumulate(steps))
+        plan = Plan(tuple(each), ends, _num_steps(recipe, num_images), ends[-1])
+        side_ends = tuple(plan.step_of(epoch) for epoch in accumulate(recipe.grow_epochs))
+        return Plan(
+            plan.num_images, ends, plan.steps_per_epoch, plan.step_of(recipe.epochs), recipe.grow_sides, side_ends
+        )
+
+    def locate(self, step: int) -> tuple[int, int]:
+        """The epoch of a step, and its place among that epoch's steps; both from 0."""
+        epoch = bisect_right(self.ends, step)
+        return epoch, step - self._start(epoch)
+
+    def ends_epoch(self, num_done: int) -> bool:
+        """Whether an epoch, or the training, is over after `num_done` steps."""
+        return num_done in self.ends or num_done == self.num_steps
+
+    def epoch_of(self, num_done: int) -> float:
+        """Epochs that `num_done` steps make."""
+        epoch = min(bisect_right(self.ends, num_done), len(self.ends) - 1)
+        start = self._start(epoch)
+        return epoch + (num_done - start) / (self.ends[epoch] - start)
+
+    def step_of(self, epochs: float) -> int:
+        """Steps that make at least `epochs`; of the whole plan if there are fewer epochs in it."""
+        whole = min(int(epochs), len(self.ends))
+        if whole == len(self.ends):
+            return self.ends[-1]
+        start = self._start(whole)
+        return start + math.ceil((epochs - whole) * (self.ends[whole] - start) - 1e-9)
+
+    def side(self, step: int) -> int | None:
+        """The shorter side in pixels of the images at a step; None: as they are."""
+        phase = bisect_right(self.side_ends, step)
+        return self.sides[phase] if phase < len(self.sides) else None
+
+    def _start(self, epoch: int) -> int:
+        return self.ends[epoch - 1] if epoch else 0
+
+
+def _num_steps(recipe: Recipe, num_images: int) -> int:
+    """How many batches `num_images` make; a last batch of one image, which BN can't take, isn't kept."""
+    if min(num_images, recipe.batch_size) < 2:
+        raise RecipeError(
+            f"A batch of one image can't be: batch_size is {recipe.batch_size}, of {num_images:,} images."
+        )
+    if recipe.last_batch == "keep":
+        return num_images // recipe.batch_size + (num_images % recipe.batch_size > 1)
+    if num_images < recipe.batch_size:
+        raise RecipeError(
+            f"batch_size {recipe.batch_size:,} is larger than the {num_images:,} training images, and "
+            f"last_batch = 'drop' leaves none.\n"
+            f"Make it smaller, such as --set batch_size={max(1, num_images // 10)}, or take --recipe sprint_small."
+        )
+    return num_images // recipe.batch_size
