@@ -137,7 +137,7 @@ class Recipe:
     tta: str = "none"
     """Test-time augmentation. mirror: with the mirrored image; mirror_translate: and both shifted by a pixel."""
     tta_fraction: float = 1.0
-    """Part of the images, the least sure by their first view, that get all views of `tta`; the others keep the first."""
+    """Part of the images, the least sure by their first view, that get all views of `tta`; the others keep that one."""
     evaluate_every: int = 1
     """Epochs between two looks at the hold-out, for the curve only; 0: only at the end."""
     precision: str = "auto"

@@ -22,6 +22,22 @@ def test_orthogonalize_brings_singular_values_near_one(shape):
     assert (orthogonalize(matrix, 5, torch.float32) * polar).sum() / polar.norm() ** 2 > 0.8
 
 
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 0.02)])
+@pytest.mark.parametrize("shape", [(8, 30), (30, 8)])
+def test_the_iteration_on_the_gram_matrix_is_newton_schulz(shape, dtype, tolerance):
+    torch.manual_seed(0)
+    matrix = torch.randn(shape)
+    x = matrix.double() / matrix.double().norm()
+    x = x if shape[0] <= shape[1] else x.T
+    for _ in range(3):
+        gram = x @ x.T
+        x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
+    expected = x if shape[0] <= shape[1] else x.T
+    found = orthogonalize(matrix, 3, dtype)
+    assert found.dtype == dtype
+    assert (found.double() - expected).norm() < tolerance * expected.norm()
+
+
 def test_one_muon_step_is_that_of_the_formula():
     torch.manual_seed(0)
     weight = nn.Parameter(torch.randn(6, 3, 3, 3))

@@ -21,8 +21,10 @@ __all__ = ["State", "load", "save"]
 
 @dataclass
 class State:
-    """Where a training stands. With the weights and the momentum this is all: random draws are named by seed and step
-    (and, where learned images are left out, the losses that decide which).
+    """Where a training stands.
+
+    With the weights, the momentum and, where learned images are left out, their losses this is all: random draws are
+    named by seed and step.
 
     Attributes:
         step: steps done.

@@ -19,15 +19,27 @@ _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 
 
 def orthogonalize(matrix: Tensor, num_iterations: int, dtype: torch.dtype) -> Tensor:
-    """Pushes all singular values of `matrix` (R, C) towards 1, by Newton-Schulz iteration in `dtype`."""
+    """Pushes all singular values of `matrix` (R, C) towards 1, by Newton-Schulz iteration.
+
+    The iteration X ← p(X Xᵀ) X is carried out on the Gram matrix, whose side is the shorter one of X: of two products
+    with X each time, only the first and the last remain, which for a 256 × 2304 filter bank halves the operations. The
+    products with X are in `dtype`, the small ones in float32; in bf16 that is closer to the exact iteration, too.
+    """
     a, b, c = _COEFFICIENTS
     x = matrix.to(dtype)
     x = x.div(x.norm() + 1e-7)  # the largest singular value must not exceed 1
     is_wide = matrix.shape[0] <= matrix.shape[1]
     wide = x if is_wide else x.T  # the shorter side first: the smaller Gram matrix
-    for _ in range(num_iterations):
-        gram = wide @ wide.T
-        wide = a * wide + (b * gram + c * gram @ gram) @ wide
+    gram = (wide @ wide.T).float()
+    product: Tensor | None = None
+    for iteration in range(num_iterations):
+        factor = torch.addmm(gram, gram, gram, beta=b, alpha=c)  # p(G) = a I + b G + c G²
+        factor.diagonal().add_(a)
+        product = factor if product is None else factor @ product
+        if iteration + 1 < num_iterations:
+            gram = factor @ gram @ factor  # of the next X; p(G) is symmetric
+    if product is not None:
+        wide = product.to(dtype) @ wide
     return wide if is_wide else wide.T
 
 
