@@ -1,8 +1,9 @@
+import pytest
 import torch
 from torch.nn import functional as F
 
 from podium import models
-from podium.models.sprint import Sprint, Whiten
+from podium.models.sprint import PooledConv, Sprint, Whiten
 
 
 def test_whitening_makes_patches_white():
@@ -22,7 +23,7 @@ def test_whitening_makes_patches_white():
 def test_first_filters_pass_their_input_through():
     net = Sprint(10)
     x = torch.randn(2, 24, 8, 8)
-    assert torch.allclose(net.groups[0].conv1(x)[:, :24], x, atol=1e-6)
+    assert torch.allclose(net.groups[0].conv1(x)[:, :24], F.max_pool2d(x, 2), atol=1e-6)
 
 
 def test_head_has_unit_spread_and_no_bias():
@@ -34,3 +35,22 @@ def test_head_has_unit_spread_and_no_bias():
 def test_any_size_from_nine_gives_logits():
     for size in (9, 17, 32, 47):
         assert models.create("sprint", 7, (size, size)).eval()(torch.zeros(1, 3, size, size)).shape == (1, 7)
+
+
+@pytest.mark.parametrize("size", [(8, 8), (7, 7), (15, 12), (4, 9), (3, 3)])
+def test_what_the_pool_drops_is_not_missed(size):
+    """The same bits as convolution, then pool; gradients too."""
+    torch.manual_seed(0)
+    conv = PooledConv(5, 8).to(memory_format=torch.channels_last)
+    x = torch.randn(4, 5, *size).to(memory_format=torch.channels_last).requires_grad_()
+    found = conv(x)
+    expected = F.max_pool2d(F.conv2d(x, conv.weight, padding=1), 2)
+    assert found.shape == expected.shape
+    assert torch.allclose(found, expected, atol=1e-6)
+    rows = torch.randn_like(expected)
+    for one, two in zip(
+        torch.autograd.grad(found, (x, conv.weight), rows),
+        torch.autograd.grad(expected, (x, conv.weight), rows),
+        strict=True,
+    ):
+        assert torch.allclose(one, two, atol=1e-5)

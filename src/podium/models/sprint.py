@@ -74,22 +74,40 @@ class Group(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.conv1 = _identity_conv(in_channels, out_channels)
+        self.conv1 = PooledConv(in_channels, out_channels)
         self.norm1 = _norm(out_channels)
-        self.conv2 = _identity_conv(out_channels, out_channels)
+        self.conv2 = IdentityConv(out_channels, out_channels)
         self.norm2 = _norm(out_channels)
 
     def forward(self, x: Tensor) -> Tensor:  # (N, C, S, S)
-        x = F.max_pool2d(self.conv1(x), 2)
-        x = F.gelu(self.norm1(x))
+        x = F.gelu(self.norm1(self.conv1(x)))  # (N, C', S//2, S//2)
         return F.gelu(self.norm2(self.conv2(x)))
 
 
-def _identity_conv(in_channels: int, out_channels: int) -> nn.Conv2d:
-    """The first `in_channels` filters pass their input through, the others are drawn as usual (section 3.2)."""
-    conv = nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1, bias=False)
-    nn.init.dirac_(conv.weight[:in_channels].data)
-    return conv
+class IdentityConv(nn.Conv2d):
+    """A 3×3 convolution that begins with passing its input through.
+
+    The first filters, as many as there are inputs, do that; the others are drawn as usual (section 3.2).
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, kernel_size=3, padding=1, bias=False)
+        nn.init.dirac_(self.weight[:in_channels].data)
+
+
+class PooledConv(IdentityConv):
+    """That and a 2×2 max pool. Of an odd number of rows or columns the pool drops the last: it isn't computed.
+
+    That is a tenth of a sprint's operations, for the same bits.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:  # (N, C, H, W) → (N, C', H//2, W//2)
+        height, width = x.shape[2:]
+        if height % 2 or width % 2:
+            x = F.conv2d(F.pad(x, (1, 1 - width % 2, 1, 1 - height % 2)), self.weight)
+        else:
+            x = super().forward(x)
+        return F.max_pool2d(x, 2)
 
 
 def _norm(num_channels: int) -> nn.BatchNorm2d:
