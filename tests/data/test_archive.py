@@ -217,7 +217,7 @@ def test_7z_of_several_blocks(tmp_path, png):
 
 def test_7z_whose_reader_has_changed_is_read_publicly(tmp_path, write_archive, members, monkeypatch):
     path = write_archive(tmp_path / "train.7z", members)
-    monkeypatch.setattr("podium.data.sevenzip._find_blocks", lambda archive, wanted: None)
+    monkeypatch.setattr("podium.data.sevenzip._find_blocks", lambda archive, entries, wanted: None)
     assert dict(open_archive(path).members()) == members
 
 

@@ -21,15 +21,14 @@ OPEN = "import sys, podium.data; print(podium.data.open(sys.argv[1]).train.pixel
 OPEN_SLOWLY = """
 import pathlib, sys, time, podium.data
 from podium.data import packing
-whole, count = packing.decode, 0
+whole = packing.decode_all
 def slow(*args):
-    global count
-    count += 1
-    print("decoding", count, flush=True)
-    while count == 6 and not pathlib.Path(sys.argv[2]).exists():
-        time.sleep(0.01)
-    return whole(*args)
-packing.decode = slow
+    for count, pixels in enumerate(whole(*args), 1):
+        print("decoding", count, flush=True)
+        while count == 6 and not pathlib.Path(sys.argv[2]).exists():
+            time.sleep(0.01)
+        yield pixels
+packing.decode_all = slow
 progress = lambda what, done, total: print(what, flush=True)
 print(podium.data.open(sys.argv[1], progress=progress).train.pixels.sum())
 """
@@ -44,12 +43,13 @@ def decoded(monkeypatch):
     """Names of the members decoded so far."""
     names: list[str] = []
 
-    def spy(data, where, image_size):
-        names.append(where)
-        return whole(data, where, image_size)
+    def spy(files, wheres, image_size):
+        wheres = list(wheres)
+        names.extend(wheres)
+        return whole(files, wheres, image_size)
 
-    whole = packing.decode
-    monkeypatch.setattr(packing, "decode", spy)
+    whole = packing.decode_all
+    monkeypatch.setattr(packing, "decode_all", spy)
     return names
 
 
@@ -188,7 +188,7 @@ def meddle(monkeypatch):
         if moment == "hashing":
             monkeypatch.setattr(cache_module, "_sha256", after(cache_module._sha256))
         if moment == "decoding":
-            monkeypatch.setattr(packing, "decode", after(packing.decode))
+            monkeypatch.setattr(packing, "decode_all", after(packing.decode_all))
         return lambda says, done, total: what() if moment == "listing" and says.startswith("listing") else None
 
     return install
@@ -297,7 +297,7 @@ def test_interrupt_leaves_nothing(competition, cache, monkeypatch):
     def interrupt(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(packing, "decode", interrupt)
+    monkeypatch.setattr(packing, "decode_all", interrupt)
     with pytest.raises(KeyboardInterrupt):
         podium.data.open(competition()).train  # noqa: B018
     assert cache.packs() == []
@@ -305,6 +305,7 @@ def test_interrupt_leaves_nothing(competition, cache, monkeypatch):
 
 def test_progress_reaches_the_total(competition, cache, monkeypatch):
     monkeypatch.setattr(progress_module, "TICK_SECONDS", 0)
+    monkeypatch.setattr(packing, "BATCH_FILES", 1)
     calls = []
     podium.data.open(competition(), progress=lambda *call: calls.append(call)).train  # noqa: B018
     assert calls[0] == ("listing train.7z", 0, 0)

@@ -1,12 +1,17 @@
+import threading
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
-from podium.data import Images
-from podium.errors import RunError
+from podium.data import Images, ImageStream
+from podium.errors import DataError, RunError
 from podium.evaluation import Predictions, ensemble, predict_images
-from podium.evaluation.tta import logits_with_tta
+from podium.evaluation.tta import least_sure, logits_with_tta
 from podium.models import Classifier, Preprocessing
 from podium.runtime import Runtime
 
@@ -61,7 +66,7 @@ def test_tta_is_the_weighted_mean_over_six_views(classifier):
 def test_batches_make_no_difference_and_progress_is_told(classifier, monkeypatch):
     some = images(25)
     whole = predict_images(classifier, some, CPU, tta="mirror")
-    monkeypatch.setattr("podium.evaluation.predict._BATCH_PIXELS", 10 * 6 * 6)
+    monkeypatch.setattr("podium.evaluation.predict._BATCH_PIXELS_A_THREAD", 10 * 6 * 6)
     told = []
     parts = predict_images(classifier, some, CPU, tta="mirror", on_progress=lambda *now: told.append(now))
     assert np.allclose(whole.logits, parts.logits, atol=1e-5)
@@ -69,9 +74,113 @@ def test_batches_make_no_difference_and_progress_is_told(classifier, monkeypatch
     assert parts.ids.tolist() == some.ids.tolist()
 
 
-def test_another_size_is_refused(classifier):
+@pytest.mark.parametrize("threads", [1, 3])
+def test_another_size_is_refused(classifier, threads):
     with pytest.raises(RunError, match="--image-size 6"):
-        predict_images(classifier, images(2, size=7), CPU)
+        predict_images(classifier, images(2, size=7), replace(CPU, num_threads=threads))
+
+
+@pytest.fixture
+def _small_batches(monkeypatch):
+    monkeypatch.setattr("podium.evaluation.predict._BATCH_PIXELS_A_THREAD", 10 * 6 * 6)
+
+
+@pytest.mark.usefixtures("_small_batches")
+def test_threads_make_no_difference_and_leave_torch_as_it_was(classifier):
+    before = torch.get_num_threads()
+    some = images(123)
+    alone = predict_images(classifier, some, CPU, tta="mirror_translate")
+    told = []
+    three = Runtime(torch.device("cpu"), torch.float32, 3)
+    together = predict_images(
+        classifier, some, three, tta="mirror_translate", on_progress=lambda *now: told.append(now)
+    )
+    assert np.allclose(alone.logits, together.logits, atol=1e-5)
+    assert told == [(min(done, 123), 123) for done in range(10, 133, 10)]
+    torch.set_num_threads(before)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("podium-predict")]
+
+
+@pytest.mark.usefixtures("_small_batches")
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(("tta", "views"), [("mirror", 2), ("mirror_translate", 6)])
+@pytest.mark.parametrize("fraction", [0.0, 0.2, 0.5, 1.0])
+def test_only_the_least_sure_get_all_views(classifier, tta, views, fraction, threads):
+    some, seen, told = images(50), [], []
+    first = predict_images(classifier, some, CPU)
+    every = predict_images(classifier, some, CPU, tta=tta)
+    classifier.register_forward_pre_hook(lambda _, args: seen.append(len(args[0])))
+    runtime = Runtime(torch.device("cpu"), torch.float32, threads)
+    mixed = predict_images(
+        classifier, some, runtime, tta=tta, tta_fraction=fraction, on_progress=lambda *now: told.append(now)
+    )
+    later = np.argsort(first.probabilities.max(1), kind="stable")[: int(50 * fraction)]
+    expected = first.logits.copy()
+    expected[later] = every.logits[later]
+    assert np.allclose(mixed.logits, expected, atol=1e-4)
+    assert sum(seen) == 50 + len(later) * (views - 1)  # no view twice
+    done = [now for now, _ in told]
+    assert done == sorted(done)
+    assert told[-1] == (50, 50)
+
+
+def test_the_first_view_alone_where_there_is_no_other(classifier):
+    some = images(20)
+    plain = predict_images(classifier, some, CPU)
+    assert np.array_equal(predict_images(classifier, some, CPU, tta="none", tta_fraction=0.3).logits, plain.logits)
+
+
+def test_the_least_sure_are_found_by_probability_ties_by_row():
+    logits = np.array([[9, 0], [0, 1], [1, 0], [0, 5], [7, 6]], np.float32)
+    assert least_sure(logits, 1).tolist() == [1]
+    assert least_sure(logits, 3).tolist() == [1, 2, 4]
+    assert least_sure(logits, 0).tolist() == []
+    assert least_sure(logits + 1000, 2).tolist() == [1, 2]
+
+
+@given(count=st.integers(0, 40), seed=st.integers(0, 99))
+def test_the_least_sure_are_no_surer_than_the_others(count, seed):
+    logits = np.random.default_rng(seed).normal(size=(40, 3)).astype(np.float32).round(1)
+    rows = least_sure(logits, count)
+    sure = make(logits, classes=("a", "b", "c")).probabilities.max(1)
+    others = np.setdiff1d(np.arange(40), rows)
+    assert len(rows) == count == len(set(rows.tolist()))
+    assert not count or count == 40 or sure[rows].max() <= sure[others].min() + 1e-6
+
+
+@pytest.mark.usefixtures("_small_batches")
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_stream_in_any_order_is_closed_when_something_fails(classifier, threads):
+    some, closed = images(60), []
+    order = np.random.default_rng(0).permutation(60)
+
+    def batches(fails):
+        try:
+            for start in range(0, 60, 25):
+                rows = order[start : start + 25]
+                yield rows, some.pixels[rows]
+                if fails:
+                    raise DataError("a damaged image")
+        finally:
+            closed.append(fails)
+
+    runtime = Runtime(torch.device("cpu"), torch.float32, threads)
+    whole = predict_images(classifier, some, CPU)
+    streamed = predict_images(classifier, ImageStream(some.ids, None, batches(False), lambda: some), runtime)
+    assert np.allclose(streamed.logits, whole.logits, atol=1e-5)
+    with pytest.raises(DataError, match="damaged image"):
+        predict_images(classifier, ImageStream(some.ids, None, batches(True), lambda: some), runtime)
+
+    class InterruptError(Exception):
+        pass
+
+    def interrupt(*_):
+        raise InterruptError
+
+    stream = ImageStream(some.ids, None, batches(False), lambda: some)
+    with pytest.raises(InterruptError):
+        predict_images(classifier, stream, runtime, on_progress=interrupt)
+    assert closed == [False, True, False]
 
 
 def make(logits, classes=("a", "b"), ids=None):

@@ -33,6 +33,14 @@ def test_what_is_saved_loads_with_its_preprocessing(classifier, tmp_path):
         assert torch.equal(again(pixels), classifier(pixels))
 
 
+def test_what_normalises_goes_with_the_network_and_not_into_its_file(classifier, tmp_path):
+    pixels = torch.randint(0, 256, (5, 3, 12, 12), dtype=torch.uint8)
+    with torch.no_grad():
+        assert torch.equal(classifier(pixels), classifier.network(PREPROCESSING.normalize(pixels)))
+    assert not any("scale" in name or "shift" in name for name in classifier.state_dict())
+    assert classifier.to("meta").scale.device.type == "meta"
+
+
 def test_a_missing_file_says_so(tmp_path):
     with pytest.raises(RunError, match="missing"):
         Classifier.load(tmp_path / "model.safetensors")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from podium import data as data_room
-from podium.data import Dataset, Images, hold_out
+from podium.data import Dataset, Images, ImageStream, hold_out
 from podium.evaluation import Predictions, predict_images
 from podium.models import Classifier
 from podium.recipe import Recipe
@@ -48,8 +48,17 @@ def split(images: Images, recipe: Recipe) -> Parts:
     return hold_out(images.labels, recipe.hold_out, seed=recipe.hold_out_seed)
 
 
-def predict_with(run: Run, images: Images, runtime: Runtime | None, on_batch: OnBatch | None) -> Predictions:
-    """A finished run's predictions, with its recipe's test-time augmentation. Raises RunError."""
+def predict_with(
+    run: Run, images: Images | ImageStream, runtime: Runtime | None, on_batch: OnBatch | None
+) -> Predictions:
+    """A finished run's predictions, with its recipe's test-time augmentation. Raises RunError, and as a stream does."""
     runtime = runtime or prepare(run.recipe.precision)
     classifier = Classifier.load(run.model_path, runtime.device)
-    return predict_images(classifier, images, runtime, tta=run.recipe.tta, on_progress=on_batch)
+    return predict_images(
+        classifier,
+        images,
+        runtime,
+        tta=run.recipe.tta,
+        tta_fraction=run.recipe.tta_fraction,
+        on_progress=on_batch,
+    )

@@ -20,6 +20,8 @@ from podium.runtime import Runtime
 
 __all__ = ["evaluate", "predict", "predict_files", "submit"]
 
+STREAM_SIZE = 500
+
 
 def evaluate(
     run: Run | str | Path,
@@ -110,15 +112,15 @@ def submit(
         data: what `open` gives or takes; None: what the first run was trained on.
         path: the CSV to write, whole or not at all.
         runtime: device and precision; None: the best there is, as each run's recipe says.
-        on_batch: called after each batch.
+        on_batch: called after each batch. On a first opening of the data the images are predicted while they are read.
 
     Returns:
         The predictions that were written.
 
     Raises:
-        DataError: there is no test set, or it and the sample submission don't hold the same ids.
+        DataError: there is no test set, it can't be read, or it and the sample submission don't hold the same ids.
         RunError: a run isn't finished, knows other classes, takes another size, or is named twice.
-        StorageError: `path` can't be written.
+        StorageError: `path` or the cache can't be written.
     """
     # what must fail fails before the test set is read and predicted
     members = [opened(run) for run in ([runs] if isinstance(runs, Run | str | Path) else runs)]
@@ -139,16 +141,17 @@ def submit(
     dataset = open_for(members[0], data)
     for run in members:
         _check_fits(run, dataset)
-    sample, test = dataset.sample_submission, dataset.test
-    if test is None:
+    sample, stream = dataset.sample_submission, dataset.stream_test(STREAM_SIZE)
+    if stream is None:
         raise DataError(f"{dataset.path} has no test images, so there is nothing to submit.")
 
-    num_all = len(test) * len(members)
+    num_all = len(stream) * len(members)
     predictions = []
     for number, run in enumerate(members):
-        before = number * len(test)
+        before = number * len(stream)
         counted = None if on_batch is None else (lambda done, _, before=before: on_batch(before + done, num_all))
-        predictions.append(predict_with(run, test, runtime, counted))
+        images = stream if number == 0 else stream.images()  # the first takes them as they are read
+        predictions.append(predict_with(run, images, runtime, counted))
     together = ensemble(predictions)
     write_submission(together, sample, Path(path))
     return together

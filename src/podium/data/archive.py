@@ -16,8 +16,9 @@ import re
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
 from podium.errors import ArchiveError, ImageError
@@ -57,7 +58,7 @@ class Archive(ABC):
     def parts(self) -> list[Part]:
         """The independent stretches, which together give every member of `names` once."""
 
-    def members(self) -> Iterator[tuple[str, bytes]]:
+    def members(self) -> Generator[tuple[str, bytes]]:
         """Every member's name and bytes; one archive's order is kept only within each of its parts.
 
         Raises:
@@ -115,8 +116,9 @@ class Archive(ABC):
 
     def _admit(self, name: str, size: int) -> bool:
         """Whether a member is an image to be read; raises if it must not be."""
-        parts = name.split("/")
-        if not parts[0] or "\\" in name or "\0" in name or ".." in parts or re.match("[A-Za-z]:", name):
+        folder, slash, last = name.rpartition("/")
+        climbs, is_junk = _judge_folder(folder) if slash else (bool(_DRIVE.match(last)), False)
+        if climbs or not name or "\\" in last or "\0" in last or last == "..":
             raise ArchiveError(
                 f"{self.label}: member {name!r} points out of the archive, so it was not made in good faith.\n"
                 "Download it again from the competition's page."
@@ -125,9 +127,9 @@ class Archive(ABC):
             raise ArchiveError(
                 f"{self.label}: member {name!r} says it is {size:,} bytes; more than {MAX_MEMBER_BYTES:,} is refused."
             )
-        if not JUNK_NAMES.isdisjoint(parts) or parts[-1].startswith("._"):
+        if is_junk or last in JUNK_NAMES or last.startswith("._"):
             return False
-        dot, suffix = parts[-1].rpartition(".")[1:]
+        _, dot, suffix = last.rpartition(".")
         if dot and suffix.lower() not in IMAGE_SUFFIXES:
             raise ImageError(f"{self.label}: member {name!r} is no image. Take it out of the archive.")
         if len(self.names) >= MAX_MEMBERS:
@@ -137,6 +139,17 @@ class Archive(ABC):
 
     def _refuse_link(self, name: str) -> ArchiveError:
         return ArchiveError(f"{self.label}: member {name!r} is a link or a special file; put the image itself there.")
+
+
+_DRIVE = re.compile("[A-Za-z]:")
+
+
+@lru_cache(maxsize=1024)
+def _judge_folder(folder: str) -> tuple[bool, bool]:
+    """Whether a member's folder points out of the archive, and whether it is litter with all that is in it."""
+    parts = folder.split("/")
+    climbs = not parts[0] or "\\" in folder or "\0" in folder or ".." in parts or bool(_DRIVE.match(folder))
+    return climbs, not JUNK_NAMES.isdisjoint(parts)
 
 
 class StoppedError(Exception):

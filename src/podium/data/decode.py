@@ -3,18 +3,43 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from podium.data.png import decode_plain
 from podium.errors import ImageError
 
-__all__ = ["decode"]
+__all__ = ["decode", "decode_all"]
 
 # Not everything that Pillow opens: its EPS reader runs Ghostscript, and data come from strangers.
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "DIB")
 MAX_PIXELS = 1 << 26  # 64 megapixels; a PNG of a few kilobytes can declare a billion
+
+
+def decode_all(
+    files: Sequence[bytes], wheres: Iterable[str], image_size: int | None = None
+) -> Iterator[npt.NDArray[np.uint8]]:
+    """Decodes images as `decode` does, with the same pixels and errors; small PNG files together, which is faster.
+
+    Args:
+        files: each file's bytes.
+        wheres: archive and member of each, for messages.
+        image_size: as of `decode`.
+
+    Yields:
+        For each file, in order: uint8 (H, W, 3), RGB.
+
+    Raises:
+        ImageError: as `decode`, when it is that file's turn.
+    """
+    for data, where, pixels in zip(files, wheres, decode_plain(files), strict=True):
+        if pixels is not None and image_size in (None, pixels.shape[0]) and image_size in (None, pixels.shape[1]):
+            yield pixels
+        else:
+            yield decode(data, where, image_size)
 
 
 def decode(data: bytes, where: str, image_size: int | tuple[int, int] | None = None) -> npt.NDArray[np.uint8]:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import mmap
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Dataset", "Images", "SampleSubmission"]
+__all__ = ["Batch", "Dataset", "ImageStream", "Images", "SampleSubmission"]
+
+Batch = tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]
+"""Some images: their rows, int64 (B,), and their pixels, uint8 (B, H, W, 3), in memory."""
+
+_KEPT_BYTES = 1 << 25
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,59 @@ class Images:
         """The images at `indices` (int64 (M,)), in that order, copied into memory."""
         labels = None if self.labels is None else self.labels[indices]
         return replace(self, pixels=self.pixels[indices], labels=labels, ids=self.ids[indices])
+
+    def batches(self, size: int, rows: npt.NDArray[np.int64] | None = None) -> Generator[Batch]:
+        """The images in batches of `size`, copied into memory; the last may be smaller.
+
+        However many there are, little memory is taken: pages of a memory-mapped file that have been read are given back
+        every now and then, or they would count as this process's own.
+
+        Args:
+            size: images a batch.
+            rows: int64 (M,), which images, and in which order; None: all, in theirs.
+        """
+        rows = np.arange(len(self)) if rows is None else rows
+        kept = 0
+        for start in range(0, len(rows), size):
+            some = rows[start : start + size]
+            pixels = np.asarray(self.pixels[some])
+            kept += pixels.nbytes
+            if kept >= _KEPT_BYTES:
+                _give_back(self.pixels)
+                kept = 0
+            yield some, pixels
+
+    def stream(self, size: int) -> ImageStream:
+        """The images as a stream in batches of `size`."""
+        return ImageStream(self.ids, self.labels, self.batches(size), lambda: self)
+
+
+@dataclass(frozen=True)
+class ImageStream:
+    """N images to be taken once, batch by batch, perhaps while they are being read.
+
+    Attributes:
+        ids: str (N,), as of `Images`.
+        labels: int64 (N,) or None, as of `Images`.
+        batches: every row once, in any order. To be taken to its end, or closed: what is read then is kept, or nothing.
+            Raises as `Dataset.test`.
+        images: gives all of them, once `batches` has been taken to its end.
+    """
+
+    ids: npt.NDArray[np.str_]
+    labels: npt.NDArray[np.int64] | None
+    batches: Generator[Batch]
+    images: Callable[[], Images]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def _give_back(pixels: npt.NDArray[np.uint8]) -> None:
+    """Lets the system forget that this process has read the pages of a map; the file cache still has them."""
+    mapped = getattr(pixels, "_mmap", None)
+    if isinstance(mapped, mmap.mmap) and getattr(pixels, "mode", "") == "r" and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 @dataclass(frozen=True)
@@ -99,6 +159,13 @@ class Dataset(ABC):
     @abstractmethod
     def test(self) -> Images | None:
         """The images to be predicted (labels None), or None if the data set has none. Raises as `train`."""
+
+    def stream_test(self, size: int) -> ImageStream | None:
+        """The images of `test` in batches of about `size`; on a first opening, while they are read.
+
+        None if the data set has none. Raises as `test`, some of it only when the batches are taken.
+        """
+        return None if self.test is None else self.test.stream(size)
 
     @property
     @abstractmethod

@@ -2,8 +2,9 @@
 
 py7zr hands out members through several Python calls each: 11 s for 50,000 PNG files. A 7z archive is a few blocks, each
 one compressed stream of many members end to end; here a block is decompressed in large pieces and cut where its
-members end, which is as fast as liblzma itself (6 s), and blocks run in parallel. What that doesn't cover (other
-coders, a py7zr with other insides) goes through py7zr's public extraction.
+members end, which is as fast as liblzma itself. A block of LZMA2 is cut into stretches where the compressor started
+with an empty dictionary, as 7-Zip lets it do every few megabytes; stretches and blocks are decompressed in parallel.
+What that doesn't cover (other coders, a py7zr with other insides) goes through py7zr's public extraction.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import lzma
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -21,26 +21,12 @@ import py7zr
 from py7zr.io import Py7zIO, WriterFactory
 
 from podium.data.archive import MAX_MEMBER_BYTES, Archive, Part, Sink, StoppedError, damaged
+from podium.data.blocks import Block, bounded, decompress, split
 from podium.errors import ArchiveError
 
 __all__ = ["SevenZipArchive"]
 
-PIECE_BYTES = 1 << 20
-
 COPY, LZMA1, LZMA2 = b"\x00", b"\x03\x01\x01", b"\x21"
-
-
-@dataclass
-class Block:
-    """One compressed stream and the members in it, end to end."""
-
-    offset: int
-    packed_bytes: int
-    unpacked_bytes: int
-    filters: list[dict[str, int]] | None
-    """What liblzma needs to decompress it; None if it is stored."""
-    members: list[tuple[str | None, int, int | None]] = field(default_factory=list)
-    """Name (None: skip it), size in bytes, CRC-32 (None if the archive has none)."""
 
 
 class SevenZipArchive(Archive):
@@ -51,7 +37,8 @@ class SevenZipArchive(Archive):
         self._wanted: set[int] = set()
         self._empty: list[str] = []
         with self._opened() as archive:
-            for entry in archive.files:
+            entries = list(archive.files)
+            for entry in entries:
                 if entry.is_directory:
                     continue
                 if not entry.is_file and (entry.is_symlink or entry.is_junction or entry.is_socket):
@@ -60,7 +47,8 @@ class SevenZipArchive(Archive):
                     self._wanted.add(entry.id)
                     if entry.emptystream:
                         self._empty.append(entry.filename)
-            self._blocks = _find_blocks(archive, self._wanted)
+            blocks = _find_blocks(archive, entries, self._wanted)
+        self._blocks = None if blocks is None else [part for block in blocks for part in split(path, block)]
 
     def parts(self) -> list[Part]:
         """The blocks; a part of its own gives the empty members, which lie in none."""
@@ -96,7 +84,7 @@ class SevenZipArchive(Archive):
             sink(name, b"")
 
     def _read_block(self, block: Block, sink: Sink) -> None:
-        stream = _Stream(_decompress(self.path, block))
+        stream = _Stream(decompress(self.path, block))
         try:
             for name, size, crc in block.members:
                 if name is None:  # litter: checked, since members after it depend on it, but not kept
@@ -126,7 +114,7 @@ class SevenZipArchive(Archive):
             raise damaged(self.label, error) from error
 
 
-def _find_blocks(archive: Any, wanted: set[int]) -> list[Block] | None:
+def _find_blocks(archive: Any, entries: list[Any], wanted: set[int]) -> list[Block] | None:
     """The archive's blocks, or None if one isn't plain LZMA, LZMA2 or stored, or py7zr's insides have changed."""
     try:
         streams = archive.header.main_streams
@@ -143,7 +131,7 @@ def _find_blocks(archive: Any, wanted: set[int]) -> list[Block] | None:
             filters = _filters(folder.coders[0], folder.unpacksizes[-1])
             blocks[id(folder)] = Block(offset, size, folder.unpacksizes[-1], filters)
             offset += size
-        for entry in archive.files:
+        for entry in entries:
             if not entry.emptystream:
                 name = entry.filename if entry.id in wanted else None
                 blocks[id(entry.folder)].members.append((name, entry.uncompressed, entry.crc32))
@@ -167,30 +155,7 @@ def _filters(coder: dict[str, Any], unpacked_bytes: int) -> list[dict[str, int]]
         found = {"id": lzma.FILTER_LZMA1, "dict_size": size, "lc": lc, "lp": lp, "pb": pb}
     else:
         raise ValueError(f"coder {coder['method']!r}")
-    # No match reaches back further than the stream is long: a header can't make us reserve gigabytes.
-    return [found | {"dict_size": max(4096, min(found["dict_size"], unpacked_bytes))}]
-
-
-def _decompress(path: Path, block: Block) -> Iterator[bytes]:
-    """The block's contents in pieces; ends early if its stream does."""
-    with path.open("rb") as file:
-        file.seek(block.offset)
-        left, produced = block.packed_bytes, 0
-        if block.filters is None:
-            while left and (data := file.read(min(left, PIECE_BYTES))):
-                left -= len(data)
-                yield data
-            return
-        decompressor = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=block.filters)
-        while produced < block.unpacked_bytes and not decompressor.eof:
-            data = file.read(min(left, PIECE_BYTES)) if decompressor.needs_input else b""
-            left -= len(data)
-            piece = decompressor.decompress(data, min(PIECE_BYTES, block.unpacked_bytes - produced))
-            if not piece and not data:
-                return
-            produced += len(piece)
-            if piece:
-                yield piece
+    return [bounded(found, unpacked_bytes)]
 
 
 class _Stream:

@@ -15,10 +15,12 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import filelock
 import numpy as np
@@ -27,12 +29,12 @@ import numpy.typing as npt
 from podium.data.archive import Archive, damaged
 from podium.data.cache import cache_errors, cache_root, content_hash, stamp
 from podium.data.formats import FolderArchive, open_archive, opened_zip, zip_pieces
-from podium.data.images import digest
+from podium.data.images import Batch, digest
 from podium.data.packing import assign_rows, decode_into
 from podium.data.progress import MEGABYTE, Progress, Ticker
 from podium.errors import ArchiveError, StorageError
 
-__all__ = ["Pack", "Source", "load_pack"]
+__all__ = ["Pack", "PackStream", "Source", "load_pack", "stream_pack"]
 
 PACK_VERSION = "1"  # part of each key: raise it when the same bytes would become other pixels
 
@@ -132,20 +134,77 @@ def load_pack(
         ArchiveError, ImageError: the archive or a member can't be used.
         StorageError: the cache can't be written. (No OSError in here is of reading: those are ArchiveErrors already.)
     """
+    found = stream_pack(source, check, image_size, progress)
+    if isinstance(found, Pack):
+        return found
+    for _ in found.batches:
+        pass
+    return found.pack()
+
+
+@dataclass(frozen=True)
+class PackStream:
+    """A pack that is being built while its batches are taken.
+
+    Attributes:
+        ids: as of Pack.
+        batches: every row once, in the archive's order. Closed before its end, nothing of the pack is left.
+        pack: gives the pack, once `batches` has been taken to its end.
+    """
+
+    ids: list[str]
+    batches: Generator[Batch]
+    pack: Callable[[], Pack]
+
+
+def stream_pack(
+    source: Source,
+    check: Callable[[Sequence[str]], None],
+    image_size: int | None = None,
+    progress: Progress | None = None,
+) -> Pack | PackStream:
+    """As `load_pack`, but a pack that has to be built is given as a stream.
+
+    Of the errors, those of members and of writing come when the batches are taken.
+    """
     content, state = source.identify(progress)
     key = digest(PACK_VERSION, content, str(image_size))
     place = cache_root() / "packs" / key
     if (pack := _read(place)) is None:
-        with cache_errors():
-            place.parent.mkdir(parents=True, exist_ok=True)
-            with _locked(cache_root() / "locks" / f"{key}.lock", source, progress):
-                if (pack := _read(place)) is None:  # else the process that we waited for has built it
-                    _build(source, state, place, check, image_size, progress)
-                    pack = _read(place)
-                    assert pack is not None, place
-                    return pack
+        lock = cache_root() / "locks" / f"{key}.lock"
+        building = _build_locked(lock, source, state, place, check, image_size, progress)
+        begun = next(building)
+        if not isinstance(begun, Pack):
+            return PackStream(begun, building, partial(_just_built, place))
+        building.close()
+        pack = begun
     check(pack.ids)
     return pack
+
+
+def _just_built(place: Path) -> Pack:
+    pack = _read(place)
+    assert pack is not None, place
+    return pack
+
+
+def _build_locked(
+    lock: Path,
+    source: Source,
+    state: str,
+    place: Path,
+    check: Callable[[Sequence[str]], None],
+    image_size: int | None,
+    progress: Progress | None,
+) -> Generator[Any]:
+    """`_build` while holding the lock: yields the ids, then batches; or a Pack, if another process has built it."""
+    with cache_errors():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(lock, source, progress):
+            if (pack := _read(place)) is not None:
+                yield pack
+            else:
+                yield from _build(source, state, place, check, image_size, progress)
 
 
 @contextmanager
@@ -185,10 +244,11 @@ def _build(
     check: Callable[[Sequence[str]], None],
     image_size: int | None,
     progress: Progress | None,
-) -> None:
+) -> Generator[list[str] | Batch]:
     """Decodes `source` into `place`, or leaves nothing. The caller holds the key's lock.
 
-    `state` is the source's from before its key was found: the images must be those of the key.
+    Yields the ids, then what has just been decoded. `state` is the source's from before its key was found: the images
+    must be those of the key.
     """
     for leftover in place.parent.glob(f".{place.name}.*"):  # of builders that were killed
         shutil.rmtree(leftover, ignore_errors=True)
@@ -201,7 +261,8 @@ def _build(
         archive = source.open(building, progress)
         ids, rows = assign_rows(archive)
         check(ids)
-        shape, hashes = decode_into(building / "pixels.npy", archive, rows, image_size, progress)
+        yield ids
+        shape, hashes = yield from decode_into(building / "pixels.npy", archive, rows, image_size, progress)
         if source.state() != state:
             raise ArchiveError(
                 f"{source.label}: was changed while it was read. Wait until it is complete, and try again."

@@ -2,58 +2,137 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 
 import numpy as np
+import numpy.typing as npt
 import torch
+from torch import Tensor
 
-from podium.data import Images
+from podium.data import Batch, Images, ImageStream
 from podium.errors import RunError
 from podium.evaluation.predictions import Predictions
-from podium.evaluation.tta import logits_with_tta
+from podium.evaluation.tta import NUM_VIEWS, least_sure, logits_with_tta
 from podium.models import Classifier
 from podium.runtime import Runtime
 
 __all__ = ["predict_images"]
 
 _BATCH_PIXELS = 1000 * 32 * 32
+_BATCH_PIXELS_A_THREAD = 125 * 32 * 32  # a small batch is as fast, and takes little memory for each thread
+
+Compute = Callable[[npt.NDArray[np.int64], Tensor], Tensor]
+"""Rows, and their pixels, uint8 (B, 3, H, W), to logits (B, K)."""
+Computed = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]
+"""Rows, and their logits."""
 
 
-@torch.inference_mode()
 def predict_images(
     classifier: Classifier,
-    images: Images,
+    images: Images | ImageStream,
     runtime: Runtime,
     *,
     tta: str = "none",
+    tta_fraction: float = 1.0,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Predictions:
     """Logits for every image.
 
+    On a processor each of the runtime's threads takes batches of its own, so that none waits for another, nor for the
+    archive that a stream may come from.
+
     Args:
         classifier: in evaluation mode, on the runtime's device.
-        images: of the size that the classifier takes.
-        runtime: device and precision.
+        images: of the size that the classifier takes. A stream is taken to its end, or closed.
+        runtime: device, precision and threads.
         tta: test-time augmentation, as a recipe names it.
-        on_progress: called with (images done, images in all) after each batch.
+        tta_fraction: part of the images that get all views of `tta`: the least sure of all by their first view. The
+            others keep that one.
+        on_progress: called with (images done, images in all) after each batch. Where some images get more views, the
+            first is the share of the work that is done, counted in images.
 
     Raises:
         RunError: the images are of another size.
+        DataError, StorageError: of a stream, as its batches raise.
     """
-    expected = classifier.preprocessing.image_size
-    if images.size != expected:
-        raise RunError(
-            f"These images are {images.size[0]}×{images.size[1]} pixels; the run was trained on "
-            f"{expected[0]}×{expected[1]}.\nGive --image-size {expected[0]} to have them resized."
-        )
     classifier.eval()
-    size = max(1, _BATCH_PIXELS // (expected[0] * expected[1]))
-    logits = np.empty((len(images), len(classifier.preprocessing.classes)), np.float32)
-    for start in range(0, len(images), size):
-        batch = torch.from_numpy(np.array(images.pixels[start : start + size])).to(runtime.device)  # (N, H, W, 3)
-        with runtime.autocast():
-            some = logits_with_tta(classifier, batch.permute(0, 3, 1, 2), tta)
-        logits[start : start + len(batch)] = some.float().cpu().numpy()
-        if on_progress is not None:
-            on_progress(start + len(batch), len(images))
-    return Predictions(images.ids, classifier.preprocessing.classes, logits, images.labels)
+    size = _batch_size(classifier, runtime)
+    stream = images if isinstance(images, ImageStream) else images.stream(size)
+    num_images, num_views = len(stream), NUM_VIEWS[tta]
+    is_twofold = tta_fraction < 1 and num_views > 1
+    first_views = 1 if is_twofold else num_views
+    num_later = round(num_images * tta_fraction) if is_twofold else 0
+    work = num_images * first_views + num_later * (num_views - first_views)
+    logits = np.empty((num_images, len(classifier.preprocessing.classes)), np.float32)
+    done = 0
+
+    def take(computed: Iterable[Computed], views: int) -> None:
+        nonlocal done
+        for rows, some in computed:
+            logits[rows] = some
+            done += len(rows) * views
+            if on_progress is not None:
+                on_progress(done * num_images // work, num_images)
+
+    def first_look(_: npt.NDArray[np.int64], pixels: Tensor) -> Tensor:
+        return logits_with_tta(classifier, pixels, "none" if is_twofold else tta)
+
+    def second_look(rows: npt.NDArray[np.int64], pixels: Tensor) -> Tensor:
+        first = torch.from_numpy(logits[rows]).to(pixels.device)
+        return logits_with_tta(classifier, pixels, tta, first)
+
+    with closing(stream.batches) as batches:
+        expected = classifier.preprocessing.image_size
+        take(_compute(first_look, _cut(batches, size, expected), runtime), first_views)
+    if num_later:
+        later = stream.images().batches(size, least_sure(logits, num_later))
+        take(_compute(second_look, later, runtime), num_views - first_views)
+    return Predictions(stream.ids, classifier.preprocessing.classes, logits, stream.labels)
+
+
+def _batch_size(classifier: Classifier, runtime: Runtime) -> int:
+    """How many images go through the net at once."""
+    height, width = classifier.preprocessing.image_size
+    pixels = _BATCH_PIXELS_A_THREAD if runtime.device.type == "cpu" else _BATCH_PIXELS
+    return max(1, pixels // (height * width))
+
+
+def _cut(batches: Iterable[Batch], size: int, expected: tuple[int, int]) -> Generator[Batch]:
+    """The same images in batches of at most `size`. Raises RunError if they aren't of the expected height and width."""
+    for rows, pixels in batches:
+        if pixels.shape[1:3] != expected:
+            raise RunError(
+                f"These images are {pixels.shape[1]}×{pixels.shape[2]} pixels; the run was trained on "
+                f"{expected[0]}×{expected[1]}.\nGive --image-size {expected[0]} to have them resized."
+            )
+        for start in range(0, len(rows), size):
+            yield rows[start : start + size], pixels[start : start + size]
+
+
+def _compute(compute: Compute, batches: Iterable[Batch], runtime: Runtime) -> Generator[Computed]:
+    """The logits of each batch, in order; on a processor by as many threads as the runtime has."""
+
+    def one(rows: npt.NDArray[np.int64], pixels: npt.NDArray[np.uint8]) -> Computed:
+        with torch.inference_mode(), runtime.autocast():  # both hold for one thread only
+            logits = compute(rows, torch.from_numpy(pixels).to(runtime.device).permute(0, 3, 1, 2))
+            return rows, logits.float().cpu().numpy()
+
+    if runtime.device.type != "cpu" or runtime.num_threads == 1:
+        for rows, pixels in batches:
+            yield one(rows, pixels)
+        return
+    waiting: deque[Future[Computed]] = deque()
+    pool = ThreadPoolExecutor(runtime.num_threads, "podium-predict", initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        for rows, pixels in batches:
+            waiting.append(pool.submit(one, rows, pixels))
+            while len(waiting) > 2 * runtime.num_threads or (waiting and waiting[0].done()):
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(runtime.num_threads)  # what a thread sets holds for those that begin later, too

@@ -42,9 +42,18 @@ class Preprocessing:
 
     def normalize(self, pixels: Tensor) -> Tensor:
         """uint8 (N, 3, H, W) in RGB → float32 of the same shape and memory format."""
-        scale = torch.tensor([1 / (255 * std) for std in self.std], device=pixels.device)
-        shift = torch.tensor([-mean / std for mean, std in zip(self.mean, self.std, strict=True)], device=pixels.device)
-        return pixels.float().mul_(scale.view(1, 3, 1, 1)).add_(shift.view(1, 3, 1, 1))
+        scale, shift = self.scale_and_shift()
+        return _normalized(pixels, scale.to(pixels.device), shift.to(pixels.device))
+
+    def scale_and_shift(self) -> tuple[Tensor, Tensor]:
+        """What a pixel of 0 … 255 is multiplied by, and what is added then: float32 (3,) each, on the CPU."""
+        scale = torch.tensor([1 / (255 * std) for std in self.std])
+        shift = torch.tensor([-mean / std for mean, std in zip(self.mean, self.std, strict=True)])
+        return scale, shift
+
+
+def _normalized(pixels: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    return pixels.float().mul_(scale.view(1, 3, 1, 1)).add_(shift.view(1, 3, 1, 1))
 
 
 class Classifier(nn.Module):
@@ -56,15 +65,22 @@ class Classifier(nn.Module):
         preprocessing: what stands before the network.
     """
 
+    scale: Tensor
+    shift: Tensor
+
     def __init__(self, model_name: str, network: nn.Module, preprocessing: Preprocessing) -> None:
         super().__init__()
         self.model_name = model_name
         self.network = network
         self.preprocessing = preprocessing
+        # on the device from the start: made anew for each batch, they would have it wait for two copies
+        scale, shift = preprocessing.scale_and_shift()
+        self.register_buffer("scale", scale, persistent=False)
+        self.register_buffer("shift", shift, persistent=False)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """uint8 (N, 3, H, W) → float32 logits (N, K)."""
-        logits: Tensor = self.network(self.preprocessing.normalize(pixels))
+        logits: Tensor = self.network(_normalized(pixels, self.scale, self.shift))
         return logits.float()
 
     def save(self, path: Path) -> None:
@@ -101,5 +117,5 @@ class Classifier(nn.Module):
         except (safetensors.SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
             raise RunError(f"{path} is damaged: {reason}.\nTrain again, or copy the run anew.") from error
-        network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return Classifier(header["model"], network, preprocessing).eval()
+        classifier = Classifier(header["model"], network, preprocessing).eval()
+        return classifier.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]

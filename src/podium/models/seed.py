@@ -13,6 +13,7 @@ from functools import partial
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from podium.models.folding import conv_norm, conv_norm_add, norm_conv
 from podium.models.registry import register
 
 __all__ = ["SeedResNet18", "SeedResNet164V2"]
@@ -27,7 +28,7 @@ class SeedResNet18(nn.Module):
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(3, 64, 3, padding=1), nn.BatchNorm2d(64), nn.ReLU())
+        self.stem = Stem(64)
         self.stages = _stages(BasicBlock, in_channels=64, widths=(64, 128, 256, 512), num_blocks=2)
         self.head = nn.Linear(512, num_classes)
         self.apply(_xavier)
@@ -47,7 +48,7 @@ class SeedResNet164V2(nn.Module):
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(3, 64, 3, padding=1), nn.BatchNorm2d(64), nn.ReLU())
+        self.stem = Stem(64)
         self.stages = _stages(Bottleneck, in_channels=64, widths=(64, 128, 256), num_blocks=27)
         self.norm = nn.BatchNorm2d(256)
         self.head = nn.Linear(256, num_classes)
@@ -56,8 +57,21 @@ class SeedResNet164V2(nn.Module):
     def forward(self, x: Tensor) -> Tensor:  # (N, 3, S, S)
         x = self.stem(x)  # (N, 64, S, S)
         x = self.stages(x)  # (N, 256, S/4, S/4)
-        x = F.relu(self.norm(x))
+        x = F.relu(self.norm(x), inplace=True)
         return self.head(x.mean((2, 3)))  # type: ignore[no-any-return]  # (N, K)
+
+
+class Stem(nn.Sequential):
+    """3×3 convolution, BN, ReLU."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(nn.Conv2d(3, channels, 3, padding=1), nn.BatchNorm2d(channels))
+
+    def forward(self, x: Tensor) -> Tensor:  # (N, 3, S, S)
+        conv, norm = self
+        assert isinstance(conv, nn.Conv2d)
+        assert isinstance(norm, nn.BatchNorm2d)
+        return F.relu(conv_norm(x, conv, norm), inplace=True)  # (N, 64, S, S)
 
 
 class BasicBlock(nn.Module):
@@ -72,9 +86,9 @@ class BasicBlock(nn.Module):
         self.shortcut = _shortcut(in_channels, channels, stride, bias=True)
 
     def forward(self, x: Tensor) -> Tensor:  # (N, C_in, S, S)
-        y = F.relu(self.norm1(self.conv1(x)))  # (N, C, S/stride, S/stride)
-        y = self.norm2(self.conv2(y))
-        return F.relu(y + self.shortcut(x))
+        y = F.relu(conv_norm(x, self.conv1, self.norm1), inplace=True)  # (N, C, S/stride, S/stride)
+        y = conv_norm(y, self.conv2, self.norm2)
+        return F.relu(y.add_(self.shortcut(x)), inplace=True)
 
 
 class Bottleneck(nn.Module):
@@ -92,10 +106,10 @@ class Bottleneck(nn.Module):
         self.shortcut = _shortcut(in_channels, channels, stride, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:  # (N, C_in, S, S)
-        y = self.conv1(self.norm1(x))  # (N, C/4, S, S)
-        y = self.conv2(F.relu(self.norm2(y)))  # (N, C/4, S/stride, S/stride)
-        y = self.norm4(self.conv3(F.relu(self.norm3(y))))  # (N, C, S/stride, S/stride)
-        return y + self.shortcut(x)  # type: ignore[no-any-return]
+        y, x = norm_conv(x, self.norm1, self.conv1)  # (N, C/4, S, S)
+        y = self.conv2(F.relu(self.norm2(y), inplace=True))  # (N, C/4, S/stride, S/stride)
+        y = F.relu(self.norm3(y), inplace=True)
+        return conv_norm_add(y, self.conv3, self.norm4, self.shortcut(x))  # (N, C, S/stride, S/stride)
 
 
 def _stages(

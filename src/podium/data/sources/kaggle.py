@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from podium.data.formats import is_archive, opened_zip, read_zip_member
-from podium.data.images import Dataset, Images, SampleSubmission, digest
+from podium.data.images import Dataset, Images, ImageStream, SampleSubmission, digest
 from podium.data.progress import Progress
-from podium.data.store import Pack, Source, load_pack
+from podium.data.store import Pack, Source, load_pack, stream_pack
 from podium.data.tables import Table, read_table
 from podium.errors import ArchiveError, DataError, TableError
 
@@ -138,6 +138,7 @@ class KaggleDataset(Dataset):
         self.resized_to = image_size
         self._files = files
         self._load = partial(load_pack, image_size=image_size, progress=progress)
+        self._stream = partial(stream_pack, image_size=image_size, progress=progress)
 
     @cached_property
     def train(self) -> Images:
@@ -149,15 +150,36 @@ class KaggleDataset(Dataset):
     @cached_property
     def test(self) -> Images | None:
         """The images to be predicted, in natural order of their ids. Raises as `Dataset.test`."""
+        source = self._test_source
+        return None if source is None else _images(self._load(source, self._check_test), None, self.classes)
+
+    def stream_test(self, size: int) -> ImageStream | None:
+        """The images of `test` in batches of about `size`; on a first opening, while they are read."""
+        if "test" in self.__dict__ or (source := self._test_source) is None:
+            return super().stream_test(size)
+        found = self._stream(source, self._check_test)
+        if isinstance(found, Pack):
+            return _images(found, None, self.classes).stream(size)
+
+        def images() -> Images:
+            kept = self.test
+            assert kept is not None
+            return kept
+
+        return ImageStream(np.array(found.ids), None, found.batches, images)
+
+    @property
+    def _test_source(self) -> Source | None:
         source, table = self._files.source("test"), self._sample
-        if source is None:
-            if table is not None:
-                raise DataError(
-                    f"{self.path}: {table.name} is there, but test.7z (or .zip, .tar, or a folder test) is missing."
-                )
-            return None
-        check = partial(_check_ids, table=table, label=source.label) if table else lambda ids: None
-        return _images(self._load(source, check), None, self.classes)
+        if source is None and table is not None:
+            raise DataError(
+                f"{self.path}: {table.name} is there, but test.7z (or .zip, .tar, or a folder test) is missing."
+            )
+        return source
+
+    def _check_test(self, ids: Sequence[str]) -> None:
+        if self._sample is not None and self._test_source is not None:
+            _check_ids(ids, self._sample, self._test_source.label)
 
     @cached_property
     def sample_submission(self) -> SampleSubmission | None:
