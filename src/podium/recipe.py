@@ -29,7 +29,6 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "flip": ("none", "random", "alternating"),
     "tta": ("none", "mirror", "mirror_translate"),
     "precision": ("auto", "bf16", "fp32"),
-    "compile": ("none", "default", "max"),
 }
 _POSITIVE = ("epochs", "batch_size", "learning_rate")
 _NOT_NEGATIVE = (
@@ -145,9 +144,6 @@ class Recipe:
     """auto: bf16 where the processor multiplies it natively, else fp32."""
     channels_last: bool = True
     """Memory format of the convolutions: NHWC."""
-    compile: str = "none"
-    """none; default: torch.compile makes fused kernels, which takes a minute and pays in long trainings; max: it also
-    tries out many (max-autotune) and replays them as CUDA graphs, for many trainings in one process."""
 
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))

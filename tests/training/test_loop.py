@@ -20,7 +20,7 @@ from podium.data import Images, hold_out
 from podium.errors import RecipeError, RunError, StorageError
 from podium.recipe import load_recipe
 from podium.runtime import prepare
-from podium.training import loop, setup
+from podium.training import setup
 from podium.training.plan import Plan
 
 TINY = {"epochs": 2.0, "batch_size": 16, "precision": "fp32", "hold_out": 0.2}
@@ -102,17 +102,6 @@ def test_skipping_and_growing_resume_to_the_same_bits(tiny_competition, tmp_path
     assert same(weights(podium.resume(run.path)), weights(whole))
     other = train(tiny_competition, tmp_path / "plain", settings={**TRICKS, "skip_learned": 0, "skip_epochs": []})
     assert not same(weights(other), weights(whole))
-
-
-def test_looking_seldom_changes_no_weights_and_no_figure_of_an_epoch(tiny_competition, tiny_run, tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "_always_looks", lambda device: False)  # as on a GPU
-    run = train(tiny_competition, tmp_path / "run")
-    assert same(weights(run), weights(tiny_run))
-    kept = ("step", "loss", "accuracy")
-    assert [[line.get(key) for key in kept] for line in run.metrics() if line["kind"] != "step"] == [
-        [line.get(key) for key in kept] for line in tiny_run.metrics() if line["kind"] != "step"
-    ]
-    assert 0 < len(run.metrics()) < len(tiny_run.metrics())
 
 
 def test_grow_sides_above_the_images_are_refused(tiny_competition, tmp_path):

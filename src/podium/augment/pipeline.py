@@ -10,7 +10,6 @@ from podium.augment.crop import random_boxes, resize, resized_crop
 from podium.augment.flip import alternating_mask, flip, random_mask
 from podium.augment.translate import random_shifts, translate
 from podium.errors import RecipeError
-from podium.runtime import send
 
 __all__ = ["Pipeline"]
 
@@ -28,7 +27,7 @@ class _Draws:
     shifts: Tensor | None  # int64 (N, 2)
 
     def to(self, device: torch.device) -> "_Draws":
-        return _Draws(*(None if draw is None else send(draw, device) for draw in self._all()))
+        return _Draws(*(None if draw is None else draw.to(device, non_blocking=True) for draw in self._all()))
 
     def part(self, start: int, stop: int) -> "_Draws":
         return _Draws(*(None if draw is None else draw[start:stop] for draw in self._all()))

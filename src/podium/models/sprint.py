@@ -40,9 +40,7 @@ class Sprint(nn.Module):
     def forward(self, x: Tensor) -> Tensor:  # (N, 3, S, S)
         x = F.gelu(self.whiten(x))  # (N, 24, S-1, S-1)
         x = self.groups(x)  # (N, 256, (S-1)//8, (S-1)//8)
-        # not amax: its gradient asks which values equal the largest. Where torch.compile computes those anew, and
-        # doesn't round them to bf16, none does
-        x = F.max_pool2d(x, x.shape[2:]).flatten(1)  # (N, 256)
+        x = x.amax((2, 3))  # (N, 256)
         return torch.as_tensor(self.head(x) / x.shape[1])  # (N, K)
 
     def prepare(self, images: Tensor) -> None:

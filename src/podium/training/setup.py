@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from podium import models
 from podium.augment import Pipeline
@@ -13,11 +13,11 @@ from podium.data import Images
 from podium.errors import RecipeError
 from podium.models import Classifier, Preprocessing
 from podium.recipe import Recipe
-from podium.runtime import isolated_seed, random_stream, send
+from podium.runtime import isolated_seed, random_stream
 from podium.training.optimizers import Optimizers
 from podium.training.plan import Plan
 
-__all__ = ["Parts", "check", "loss_scale", "mean_and_std", "new_classifier", "new_pipeline", "prepare_network"]
+__all__ = ["Parts", "check", "loss_scale", "mean_and_std", "new_classifier", "new_pipeline"]
 
 _NUM_PREPARE_PIXELS = 5000 * 32 * 32  # for whitening filters: 4.8 million patches
 
@@ -91,24 +91,14 @@ def new_classifier(recipe: Recipe, seed: int, images: Images) -> Classifier:
                 module.momentum = recipe.norm_momentum
     mean, std = (recipe.mean, recipe.std) if recipe.mean else mean_and_std(images)
     preprocessing = Preprocessing(images.classes, images.size, _three(mean), _three(std))
-    return Classifier(recipe.model, network, preprocessing)
-
-
-def prepare_network(classifier: Classifier, pixels: Tensor, seed: int) -> None:
-    """Lets a network that wants to look at some training images before it is trained do so.
-
-    Args:
-        classifier: on its device.
-        pixels: uint8 (num_images, H, W, 3) on that device.
-        seed: chooses the images.
-    """
-    prepare = getattr(classifier.network, "prepare", None)
-    if prepare is None:
-        return
-    num_some = max(1, _NUM_PREPARE_PIXELS // (pixels.shape[1] * pixels.shape[2]))
-    some = torch.randperm(len(pixels), generator=random_stream(seed, "prepare"))[:num_some]
-    indices = send(some.sort().values, pixels.device)
-    prepare(classifier.preprocessing.normalize(pixels[indices].permute(0, 3, 1, 2)))
+    classifier = Classifier(recipe.model, network, preprocessing)
+    prepare = getattr(network, "prepare", None)  # a net may look at the data before it is trained
+    if prepare is not None:
+        num_some = max(1, _NUM_PREPARE_PIXELS // (images.size[0] * images.size[1]))
+        some = torch.randperm(len(images), generator=random_stream(seed, "prepare"))[:num_some]
+        pixels = torch.from_numpy(images.pixels[np.sort(some.numpy())]).permute(0, 3, 1, 2)
+        prepare(preprocessing.normalize(pixels))
+    return classifier
 
 
 def _three(values: tuple[float, ...]) -> tuple[float, float, float]:
