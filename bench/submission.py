@@ -44,8 +44,8 @@ def smaller_competition(full: Path, count: int, folder: Path) -> Path:
     return folder
 
 
-def submit_once(folder: Path, run: Path, scratch: Path) -> tuple[float, float]:
-    """Seconds and peak MiB of one submission with an empty cache."""
+def submit_once(folder: Path, run: Path, scratch: Path, count: int) -> tuple[float, float]:
+    """Seconds and peak MiB of one submission of `count` images with an empty cache."""
     cache = scratch / "cache"
     command = [sys.executable, "-m", "podium", "submit", run, "--data", folder, "-o", scratch / "submission.csv"]
     start = time.perf_counter()
@@ -54,6 +54,9 @@ def submit_once(folder: Path, run: Path, scratch: Path) -> tuple[float, float]:
     seconds = time.perf_counter() - start
     if status:
         sys.exit(f"podium submit ended with {os.waitstatus_to_exitcode(status)}")
+    num_rows = (scratch / "submission.csv").read_text().count("\n") - 1
+    if num_rows != count:
+        sys.exit(f"{folder} has {num_rows:,} test images, not {count:,}")
     shutil.rmtree(cache)
     return seconds, usage.ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
@@ -88,7 +91,7 @@ def main() -> None:
         }
         for number in range(args.runs):
             for count, folder in folders.items():
-                measured[count].append(submit_once(folder, run, scratch))
+                measured[count].append(submit_once(folder, run, scratch, count))
                 seconds, mib = measured[count][-1]
                 print(f"run {number + 1}, {count:,} images: {seconds:.1f} s, {mib:.0f} MiB", flush=True)
     for count, found in measured.items():

@@ -1,4 +1,5 @@
 import csv
+import shutil
 
 import numpy as np
 import pytest
@@ -57,3 +58,39 @@ def test_images_that_were_resized_for_training_are_for_all_that_follows(tiny_com
 def test_no_files_to_predict(tiny_run):
     with pytest.raises(DataError, match="No image"):
         podium.predict_files(tiny_run, [])
+
+
+def test_a_first_opening_is_predicted_as_it_is_read(tiny_competition, tiny_run, tmp_path, monkeypatch):
+    monkeypatch.setattr("podium.data.packing.BATCH_FILES", 2)
+    warm = podium.submit(tiny_run, tiny_competition, tmp_path / "warm.csv")
+    monkeypatch.setenv("PODIUM_CACHE", str(tmp_path / "cache"))
+    events = []
+    data = podium.open(tiny_competition, progress=lambda what, done, total: events.append((what.split()[0], done)))
+    shutil.copytree(tiny_run.path, tmp_path / "other")
+    runs = [tiny_run, tmp_path / "other"]
+    cold = podium.submit(
+        runs, data, tmp_path / "cold.csv", on_batch=lambda done, total: events.append(("predicting", done, total))
+    )
+    assert (tmp_path / "cold.csv").read_text() == (tmp_path / "warm.csv").read_text()
+    assert np.allclose(cold.probabilities, warm.probabilities, atol=1e-4)
+    predicted = [event[1:] for event in events if event[0] == "predicting"]
+    assert predicted[-1] == (18, 18)
+    assert predicted == sorted(predicted)
+    assert len(predicted) >= 6  # five batches as they were read, and the second run's
+    assert "reading" not in [event[0] for event in events[events.index(("predicting", *predicted[0])) :]]  # one bar
+    again = podium.open(tiny_competition)
+    monkeypatch.setattr("podium.data.packing.decode_all", None)  # would fail if it were called
+    assert again.test is not None
+    assert len(again.test) == 9
+
+
+def test_tta_fraction_is_the_recipes(tiny_competition, tmp_path, monkeypatch):
+    settings = {**TINY, "tta": "mirror", "tta_fraction": 0.25}
+    run = podium.train(tiny_competition, "sprint_small", settings=settings, out=tmp_path / "run")
+    asked = []
+    whole = podium.evaluation.predict.least_sure
+    monkeypatch.setattr(
+        "podium.evaluation.predict.least_sure", lambda logits, count: asked.append(count) or whole(logits, count)
+    )
+    podium.submit(run, path=tmp_path / "s.csv")
+    assert asked == [2]  # of nine

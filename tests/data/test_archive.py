@@ -4,6 +4,7 @@ import threading
 import time
 import tracemalloc
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import py7zr
@@ -73,6 +74,27 @@ def test_names_that_climb_out(kind, name, tmp_path, write_archive, png):
         open_archive(path)
     assert repr(name if kind != ".7z" else name.replace("\\", "/")) in str(caught.value)  # as py7zr writes it
     assert path.name in str(caught.value)
+
+
+@given(
+    name=st.lists(st.sampled_from(["..", ".", "", "a", "C:", "C:a", "b.png", "\\", "\0", "__MACOSX", "._a", "é"]))
+    .map("/".join)
+    .filter(lambda name: not name.endswith("/"))
+)
+def test_which_names_climb_out_and_which_are_litter(name):
+    parts = name.split("/")
+    climbs = not parts[0] or "\\" in name or "\0" in name or ".." in parts or parts[0][1:2] == ":"
+    archive = _Endless(Path("x"), "x")
+    if climbs:
+        with pytest.raises(ArchiveError, match="points out"):
+            archive._admit(name, 1)
+    elif "__MACOSX" in parts or parts[-1].startswith("._"):
+        assert not archive._admit(name, 1)
+    elif parts[-1] in (".", "C:a"):
+        with suppress(ImageError):
+            archive._admit(name, 1)
+    else:
+        assert archive._admit(name, 1)
 
 
 def test_links_are_refused(tmp_path, png):

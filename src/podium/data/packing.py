@@ -19,7 +19,6 @@ import numpy.typing as npt
 from podium.data.archive import Archive, damaged
 from podium.data.decode import decode_all
 from podium.data.images import Batch
-from podium.data.progress import Progress, Ticker
 from podium.errors import ArchiveError, ImageError
 
 __all__ = ["assign_rows", "decode_into", "natural_order"]
@@ -62,7 +61,6 @@ def decode_into(
     archive: Archive,
     rows: dict[str, int],
     image_size: int | None,
-    progress: Progress | None,
 ) -> Generator[Batch, None, tuple[tuple[int, ...], bytes]]:
     """Decodes every member to its row of a new .npy file.
 
@@ -83,11 +81,11 @@ def decode_into(
     missing = set(rows)
     shape: tuple[int, ...] = ()
     first_name, offset, file = "", 0, None
-    ticker = Ticker(progress, f"reading {archive.label}", num_images)
     batch: list[tuple[int, npt.NDArray[np.uint8]]] = []
     batch_bytes = 0
+    members = _decoded(archive, image_size)
     try:
-        for name, pixels in _decoded(archive, image_size):
+        for name, pixels in members:
             if file is None:
                 first_name, shape = name, pixels.shape
                 offset, file = _create(path, (num_images, *shape))
@@ -105,23 +103,22 @@ def decode_into(
             batch.append((row, pixels))
             batch_bytes += pixels.nbytes
             if len(batch) == BATCH_FILES or batch_bytes >= BATCH_BYTES:
-                ticker(num_images - len(missing))
                 yield _stack(batch)
                 batch, batch_bytes = [], 0
         if batch:
-            ticker(num_images - len(missing))
             yield _stack(batch)
         if missing:
             raise damaged(archive.label, f"member {min(missing)!r} is missing")
         assert file is not None
         os.fsync(file.fileno())
     finally:
+        members.close()
         if file is not None:
             file.close()
     return (num_images, *shape), hashlib.sha256(hashes).digest()
 
 
-def _decoded(archive: Archive, image_size: int | None) -> Iterator[tuple[str, npt.NDArray[np.uint8]]]:
+def _decoded(archive: Archive, image_size: int | None) -> Generator[tuple[str, npt.NDArray[np.uint8]]]:
     """Every member's name and pixels. Decoding takes many at a time, which for small images is several times faster."""
     names: list[str] = []
     files: list[bytes] = []

@@ -137,8 +137,10 @@ def load_pack(
     found = stream_pack(source, check, image_size, progress)
     if isinstance(found, Pack):
         return found
-    for _ in found.batches:
-        pass
+    ticker, done = Ticker(progress, f"reading {source.label}", len(found.ids)), 0
+    for rows, _ in found.batches:
+        done += len(rows)
+        ticker(done)
     return found.pack()
 
 
@@ -165,7 +167,8 @@ def stream_pack(
 ) -> Pack | PackStream:
     """As `load_pack`, but a pack that has to be built is given as a stream.
 
-    Of the errors, those of members and of writing come when the batches are taken.
+    Of the errors, those of members and of writing come when the batches are taken. Progress is told until then only:
+    who takes them knows how many.
     """
     content, state = source.identify(progress)
     key = digest(PACK_VERSION, content, str(image_size))
@@ -262,7 +265,7 @@ def _build(
         ids, rows = assign_rows(archive)
         check(ids)
         yield ids
-        shape, hashes = yield from decode_into(building / "pixels.npy", archive, rows, image_size, progress)
+        shape, hashes = yield from decode_into(building / "pixels.npy", archive, rows, image_size)
         if source.state() != state:
             raise ArchiveError(
                 f"{source.label}: was changed while it was read. Wait until it is complete, and try again."
