@@ -175,7 +175,8 @@ def stream_pack(
     place = cache_root() / "packs" / key
     if (pack := _read(place)) is None:
         lock = cache_root() / "locks" / f"{key}.lock"
-        building = _build_locked(lock, source, state, place, check, image_size, progress)
+        building = _build(source, state, place, check, image_size, progress)
+        building = _locked_or_read(building, lock, source, place, progress)
         begun = next(building)
         if not isinstance(begun, Pack):
             return PackStream(begun, building, partial(_just_built, place))
@@ -191,23 +192,17 @@ def _just_built(place: Path) -> Pack:
     return pack
 
 
-def _build_locked(
-    lock: Path,
-    source: Source,
-    state: str,
-    place: Path,
-    check: Callable[[Sequence[str]], None],
-    image_size: int | None,
-    progress: Progress | None,
+def _locked_or_read(
+    building: Generator[Any], lock: Path, source: Source, place: Path, progress: Progress | None
 ) -> Generator[Any]:
-    """`_build` while holding the lock: yields the ids, then batches; or a Pack, if another process has built it."""
+    """What `building` yields, while holding the lock; or a Pack, if another process has built it meanwhile."""
     with cache_errors():
         place.parent.mkdir(parents=True, exist_ok=True)
         with _locked(lock, source, progress):
             if (pack := _read(place)) is not None:
                 yield pack
             else:
-                yield from _build(source, state, place, check, image_size, progress)
+                yield from building
 
 
 @contextmanager
@@ -247,7 +242,7 @@ def _build(
     check: Callable[[Sequence[str]], None],
     image_size: int | None,
     progress: Progress | None,
-) -> Generator[list[str] | Batch]:
+) -> Generator[Any]:
     """Decodes `source` into `place`, or leaves nothing. The caller holds the key's lock.
 
     Yields the ids, then what has just been decoded. `state` is the source's from before its key was found: the images

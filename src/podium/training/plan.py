@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from podium.errors import RecipeError
@@ -45,11 +45,9 @@ class Plan:
         each = [fewer if first <= epoch < last else num_images for epoch in range(math.ceil(recipe.epochs))]
         steps = [_num_steps(recipe, some) for some in each]
         ends = tuple(accumulate(steps))
-        plan = Plan(tuple(each), ends, _num_steps(recipe, num_images), ends[-1])
+        plan = Plan(tuple(each), ends, _num_steps(recipe, num_images), ends[-1], recipe.grow_sides)
         side_ends = tuple(plan.step_of(epoch) for epoch in accumulate(recipe.grow_epochs))
-        return Plan(
-            plan.num_images, ends, plan.steps_per_epoch, plan.step_of(recipe.epochs), recipe.grow_sides, side_ends
-        )
+        return replace(plan, num_steps=plan.step_of(recipe.epochs), side_ends=side_ends)
 
     def locate(self, step: int) -> tuple[int, int]:
         """The epoch of a step, and its place among that epoch's steps; both from 0."""
