@@ -115,8 +115,10 @@ def worker(args: argparse.Namespace) -> None:
             return DRIVERS[competitor.name](competitor.script, args.split)
         from peers.ours import PodiumOnGpu
 
-        recipe = load_recipe(competitor.name, args.set)
-        return PodiumOnGpu(recipe, args.split, runtime.prepare(recipe.precision, device=args.device))
+        recipe = load_recipe(competitor.name)
+        ready = runtime.prepare(recipe.precision, device=args.device)
+        settings = ["compile=max", *args.set] if ready.device.type == "cuda" else args.set
+        return PodiumOnGpu(load_recipe(competitor.name, settings), args.split, ready)
 
     serve(new_driver)
 

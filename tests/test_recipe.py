@@ -118,13 +118,16 @@ def test_few_images_get_the_small_recipe():
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
-        ({"grow_sides": [16, 24], "grow_epochs": [1]}, "grow_sides and grow_epochs go together"),
-        ({"grow_sides": [0], "grow_epochs": [1]}, "numbers above 0"),
-        ({"grow_sides": [16.5], "grow_epochs": [1]}, "grow_sides"),
-        ({"skip_learned": 0.2}, "skip_learned and skip_epochs go together"),
-        ({"skip_learned": 0.2, "skip_epochs": [0, 2]}, "skip_epochs"),
-        ({"skip_learned": 0.2, "skip_epochs": [3, 2]}, "skip_epochs"),
-        ({"skip_learned": 0.6, "skip_epochs": [1, 2]}, "at most 0.5"),
+        ({"grow_sides": [16, 24], "grow_until": [0.5]}, "grow_sides and grow_until go together"),
+        ({"grow_sides": [0], "grow_until": [0.5]}, "numbers above 0"),
+        ({"grow_sides": [16.5], "grow_until": [0.5]}, "grow_sides"),
+        ({"grow_sides": [16, 24], "grow_until": [0.5, 0.5]}, "grow_until"),
+        ({"grow_sides": [16], "grow_until": [1]}, "grow_until"),
+        ({"skip_learned": 0.2}, "skip_learned and skip_between go together"),
+        ({"skip_learned": 0.2, "skip_between": [0.5]}, "skip_between"),
+        ({"skip_learned": 0.2, "skip_between": [0.5, 1.1]}, "skip_between"),
+        ({"skip_learned": 0.2, "skip_between": [0.5, 0.5]}, "skip_between"),
+        ({"skip_learned": 0.6, "skip_between": [0.5, 1]}, "at most 0.5"),
         ({"tta_fraction": 1.5}, "tta_fraction"),
     ],
 )

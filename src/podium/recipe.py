@@ -5,49 +5,18 @@ Imports nothing heavy, so that the command line can check a recipe before it loa
 
 from __future__ import annotations
 
-import difflib
 import json
-import math
-import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_type_hints
 
+from podium import recipe_rules as rules
 from podium.errors import RecipeError
 
 __all__ = ["Recipe", "default_recipe", "load_recipe", "recipe_names"]
-
-_CHOICES: dict[str, tuple[str, ...]] = {
-    "last_batch": ("keep", "drop"),
-    "optimizer": ("sgd", "muon"),
-    "momentum_form": ("torch", "mxnet"),
-    "schedule": ("constant", "linear", "step"),
-    "loss_reduction": ("mean", "sum", "sum_over_batch_size"),
-    "flip": ("none", "random", "alternating"),
-    "tta": ("none", "mirror", "mirror_translate"),
-    "precision": ("auto", "bf16", "fp32"),
-}
-_POSITIVE = ("epochs", "batch_size", "learning_rate")
-_NOT_NEGATIVE = (
-    "weight_decay",
-    "bias_learning_rate",
-    "head_learning_rate",
-    "whiten_bias_epochs",
-    "schedule_period",
-    "evaluate_every",
-    "translate",
-    "resize",
-)
-_BELOW_ONE = ("hold_out", "momentum", "sgd_momentum", "label_smoothing", "norm_momentum", "skip_learned")
-_UP_TO_ONE = ("schedule_factor", "brightness", "hue", "crop_area_min", "tta_fraction")
-_ONLY_WITH = (
-    ("optimizer", "sgd", ("nesterov", "momentum_form")),
-    ("optimizer", "muon", ("bias_learning_rate", "head_learning_rate", "sgd_momentum", "whiten_bias_epochs")),
-    ("schedule", "step", ("schedule_period", "schedule_factor")),
-)
 
 
 @dataclass(frozen=True)
@@ -74,13 +43,13 @@ class Recipe:
     """Images a step."""
     grow_sides: tuple[int, ...] = ()
     """Growing resolution: shorter sides in pixels that the training begins with, one after the other."""
-    grow_epochs: tuple[float, ...] = ()
-    """How many epochs each of `grow_sides` lasts; after them the images have their full size."""
+    grow_until: tuple[float, ...] = ()
+    """The part of the training, ascending and below 1, at which each of `grow_sides` ends."""
     skip_learned: float = 0.0
     """Part of the images that an epoch leaves out, drawn from the twice as many with the lowest last loss; those of
     them that are shown count double."""
-    skip_epochs: tuple[float, ...] = ()
-    """From which epoch (counted from 0) to before which other one learned images are left out: two numbers."""
+    skip_between: tuple[float, ...] = ()
+    """The parts of the training, two numbers, between which epochs leave learned images out; never the first one."""
     last_batch: str = "keep"
     """keep: an epoch's last batch may be short. drop: its images wait for another epoch."""
 
@@ -133,6 +102,8 @@ class Recipe:
     """Left-right. random: a fair coin each time. alternating: a coin in the first epoch, then turned every epoch."""
     translate: int = 0
     """Shift by up to this many pixels each way, borders reflected."""
+    cutout: int = 0
+    """A square of this many pixels a side is painted over with the training images' mean; 0: none."""
 
     tta: str = "none"
     """Test-time augmentation. mirror: with the mirrored image; mirror_translate: and both shifted by a pixel."""
@@ -144,57 +115,16 @@ class Recipe:
     """auto: bf16 where the processor multiplies it natively, else fp32."""
     channels_last: bool = True
     """Memory format of the convolutions: NHWC."""
+    compile: str = "none"
+    """none; default: torch.compile makes fused kernels, which takes a minute and pays in long trainings; max: it also
+    tries out many (max-autotune) and replays them as CUDA graphs, for many trainings in one process."""
 
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))
         for field in fields(self):
-            value = _typed(field.name, getattr(self, field.name), hints[field.name])
+            value = rules.typed(field.name, getattr(self, field.name), hints[field.name])
             object.__setattr__(self, field.name, value)
-        if not re.fullmatch(r"\w[\w.-]*", self.name):
-            raise _value_error("name", self.name, "letters, digits, '_', '-' and '.': it names the run's folder")
-        for key, choices in _CHOICES.items():
-            if getattr(self, key) not in choices:
-                nearest = _nearest(getattr(self, key), choices)
-                raise _value_error(key, getattr(self, key), f"one of {', '.join(choices)}{nearest}")
-        for key in _POSITIVE:
-            if not getattr(self, key) > 0:
-                raise _value_error(key, getattr(self, key), "a number above 0")
-        for key in _NOT_NEGATIVE:
-            if getattr(self, key) < 0:
-                raise _value_error(key, getattr(self, key), "0 or more")
-        for key in _BELOW_ONE:
-            if not 0 <= getattr(self, key) < 1:
-                raise _value_error(key, getattr(self, key), "at least 0 and below 1")
-        for key in _UP_TO_ONE:
-            if not 0 <= getattr(self, key) <= 1:
-                raise _value_error(key, getattr(self, key), "between 0 and 1")
-        if self.crop_area_min == 0:
-            raise _value_error("crop_area_min", 0, "above 0 and at most 1")
-        if bool(self.mean) != bool(self.std):
-            raise RecipeError("mean and std go together: give both, or neither to have them measured.")
-        for key in ("mean", "std"):
-            if len(getattr(self, key)) not in (0, 3):
-                raise _value_error(key, list(getattr(self, key)), "three numbers (red, green, blue)")
-        if any(value <= 0 for value in self.std):
-            raise _value_error("std", list(self.std), "three numbers above 0")
-        if len(self.grow_sides) != len(self.grow_epochs):
-            raise RecipeError("grow_sides and grow_epochs go together: as many epochs as sides.")
-        if any(value <= 0 for value in self.grow_sides + self.grow_epochs):
-            raise RecipeError("grow_sides and grow_epochs are numbers above 0.")
-        if (self.skip_learned > 0) != bool(self.skip_epochs):
-            raise RecipeError("skip_learned and skip_epochs go together: how many, and from which epoch to which.")
-        if self.skip_epochs and not (len(self.skip_epochs) == 2 and 1 <= self.skip_epochs[0] < self.skip_epochs[1]):
-            raise _value_error(
-                "skip_epochs", list(self.skip_epochs), "two numbers, the first at least 1 and the smaller"
-            )
-        if self.skip_learned > 0.5:
-            raise _value_error("skip_learned", self.skip_learned, "at most 0.5: half of the images, drawn from all")
-        if self.schedule == "step" and self.schedule_period <= 0:
-            raise RecipeError("schedule 'step' needs schedule_period: the epochs between two steps, above 0.")
-        if self.optimizer == "muon" and not (self.bias_learning_rate > 0 and self.head_learning_rate > 0):
-            raise RecipeError("optimizer 'muon' needs bias_learning_rate and head_learning_rate above 0.")
-        if self.nesterov and self.momentum == 0:
-            raise RecipeError("nesterov needs a momentum above 0.")
+        rules.check(self)
 
     def with_settings(self, settings: Mapping[str, object]) -> Recipe:
         """A copy with some keys set anew.
@@ -204,13 +134,7 @@ class Recipe:
         """
         _check_keys(settings, where="")
         changed = replace(self, **dict(settings))  # type: ignore[arg-type]  # __post_init__ checks each type
-        for key in settings:
-            for decides, choice, keys in _ONLY_WITH:
-                if key in keys and getattr(changed, decides) != choice:
-                    raise RecipeError(
-                        f"{key} would be ignored: it works with {decides} = '{choice}', "
-                        f"and this recipe's is '{getattr(changed, decides)}'."
-                    )
+        rules.check_used(changed, settings)
         return changed
 
     def to_dict(self) -> dict[str, Any]:
@@ -284,7 +208,7 @@ def _find(name: str) -> tuple[str, str]:
         except (OSError, UnicodeDecodeError) as error:
             raise RecipeError(f"{path} can't be read as a recipe: {error}.") from None
     raise RecipeError(
-        f"There is no recipe '{name}'{_nearest(name, names)}.\n"
+        f"There is no recipe '{name}'{rules.nearest(name, names)}.\n"
         f"Recipes that ship: {', '.join(names)}; or give the path of a TOML file."
     )
 
@@ -303,31 +227,8 @@ def _check_keys(values: Mapping[str, object], where: str) -> None:
     known = [field.name for field in fields(Recipe)]
     for key in values:
         if key not in known:
-            hint = _nearest(key, known) or f"; the keys are: {', '.join(known)}"
+            hint = rules.nearest(key, known) or f"; the keys are: {', '.join(known)}"
             raise RecipeError(f"{where}unknown key '{key}'{hint}.")
-
-
-def _nearest(word: object, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.5)
-    return f"; the nearest is '{close[0]}'" if close else ""
-
-
-def _value_error(key: str, value: object, wanted: str) -> RecipeError:
-    return RecipeError(f"{key} = {value!r} can't be: it takes {wanted}.")
-
-
-def _typed(key: str, value: object, hint: Any) -> object:
-    """`value` as the type that the field declares; an int may stand for a float, a list for a tuple."""
-    if hint is float and isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-        return float(value)
-    if hint is int and isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if hint in (str, bool) and isinstance(value, hint):
-        return value
-    if get_args(hint) and isinstance(value, list | tuple):
-        return tuple(_typed(key, item, get_args(hint)[0]) for item in value)
-    wanted = {float: "a number", int: "a whole number", str: "a word", bool: "true or false"}
-    raise _value_error(key, value, wanted.get(hint, "a list of numbers"))
 
 
 def _toml(value: object) -> str:

@@ -16,8 +16,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
-__all__ = ["Runtime", "describe_hardware", "describe_versions", "prepare", "random_stream", "source_commit"]
+__all__ = ["Runtime", "describe_hardware", "describe_versions", "prepare", "random_stream", "send", "source_commit"]
 
 # glibc's mallopt parameters (malloc.h)
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
@@ -59,9 +60,18 @@ def prepare(precision: str = "auto", *, device: str = "auto", num_threads: int |
         torch.set_num_threads(num_threads)
     if chosen.type == "cpu":
         _keep_freed_memory()
+    if chosen.type == "cuda":
+        torch.backends.cudnn.benchmark = True  # every batch has the same shape
     native = _has_native_bf16(chosen)
     dtype = torch.bfloat16 if precision == "bf16" or (precision == "auto" and native) else torch.float32
     return Runtime(chosen, dtype, torch.get_num_threads())
+
+
+def send(tensor: Tensor, device: torch.device) -> Tensor:
+    """`tensor` on `device`. A GPU takes it from locked memory, so that the CPU goes on at once."""
+    if device.type != "cuda" or tensor.device.type != "cpu":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def random_stream(*key: int | str) -> torch.Generator:

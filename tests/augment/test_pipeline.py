@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from podium.augment import Pipeline, adjust_brightness, flip, resize, resized_crop, translate, turn_hue
+from podium.augment import Pipeline, adjust_brightness, cutout, flip, resize, resized_crop, translate, turn_hue
 from podium.augment import pipeline as pipeline_module
 from podium.errors import RecipeError
 
 SEED_CHAIN: dict[str, Any] = {"resize": 40, "brightness": 0.5, "hue": 0.5, "crop_area_min": 0.64, "flip": "random"}
 SPRINT: dict[str, Any] = {"flip": "alternating", "translate": 2}
-ALL: dict[str, Any] = {**SEED_CHAIN, "flip": "alternating", "translate": 3}
+ALL: dict[str, Any] = {**SEED_CHAIN, "flip": "alternating", "translate": 3, "cutout": 5}
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -66,7 +66,9 @@ def test_the_steps_come_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = resize(pixels, (40, 40))
     expected = turn_hue(adjust_brightness(expected, draws.factors), draws.turns)
     expected = flip(resized_crop(expected, draws.boxes, (32, 32)), draws.mirrored)
+    assert draws.corners is not None
     expected = translate(expected, draws.shifts, 3)
+    expected = cutout(expected, draws.corners, 5, torch.full((3,), 128, dtype=torch.uint8))
     assert torch.equal(pipeline(pixels, indices, 0, generator()), expected)
     monkeypatch.setattr(pipeline_module, "_CPU_PIXELS", 13 * 40 * 40)  # nor does the size of the pieces matter
     assert torch.equal(pipeline(pixels, indices, 0, generator()), expected)
@@ -82,7 +84,7 @@ def test_the_generator_decides_everything_but_the_alternation() -> None:
 
 @pytest.mark.parametrize(
     "parameters",
-    [{"brightness": 0.5}, {"hue": 0.5}, {"crop_area_min": 0.5}, {"flip": "random"}, {"translate": 2}],
+    [{"brightness": 0.5}, {"hue": 0.5}, {"crop_area_min": 0.5}, {"flip": "random"}, {"translate": 2}, {"cutout": 9}],
     ids=lambda parameters: next(iter(parameters)),
 )
 def test_each_image_gets_its_own_draw(parameters: dict[str, Any]) -> None:
@@ -145,6 +147,8 @@ def test_an_empty_batch_stays_empty() -> None:
         {"flip": "sometimes"},
         {"translate": 32},
         {"translate": -1},
+        {"cutout": 33},
+        {"cutout": -1},
         {"resize": -1},
         {"brightness": 1.5},
         {"brightness": float("nan")},

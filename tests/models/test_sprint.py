@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -54,3 +56,20 @@ def test_what_the_pool_drops_is_not_missed(size):
         strict=True,
     ):
         assert torch.allclose(one, two, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no compiler")
+def test_compiled_in_bf16_it_has_the_gradients_that_it_has_otherwise():
+    torch.manual_seed(0)
+    net = Sprint(10, widths=(24, 24, 24)).to(memory_format=torch.channels_last)
+    x = torch.randn(16, 3, 18, 18).to(memory_format=torch.channels_last)
+    found = []
+    for forward in (net, torch.compile(net, dynamic=False)):
+        net.zero_grad()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            forward(x).float().square().sum().backward()
+        found.append([weight.grad.clone() for weight in net.parameters() if weight.requires_grad])
+    for one, other in zip(*found, strict=True):
+        assert F.cosine_similarity(one.flatten(), other.flatten(), dim=0) > 0.8  # bf16 rounds elsewhere
+    torch._dynamo.reset()

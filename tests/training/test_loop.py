@@ -20,7 +20,7 @@ from podium.data import Images, hold_out
 from podium.errors import RecipeError, RunError, StorageError
 from podium.recipe import load_recipe
 from podium.runtime import prepare
-from podium.training import setup
+from podium.training import loop, setup
 from podium.training.plan import Plan
 
 TINY = {"epochs": 2.0, "batch_size": 16, "precision": "fp32", "hold_out": 0.2}
@@ -86,9 +86,9 @@ TRICKS = {
     "epochs": 3,
     "batch_size": 8,
     "skip_learned": 0.3,
-    "skip_epochs": [1, 2],
+    "skip_between": [0.3, 0.6],
     "grow_sides": [10],
-    "grow_epochs": [1.5],
+    "grow_until": [0.5],
     "norm_momentum": 0.2,
 }
 
@@ -100,13 +100,24 @@ def test_skipping_and_growing_resume_to_the_same_bits(tiny_competition, tmp_path
     steps = iter(range(1, 100))
     run = train(tiny_competition, tmp_path / "run", settings=TRICKS, should_stop=lambda: next(steps) == 8)
     assert same(weights(podium.resume(run.path)), weights(whole))
-    other = train(tiny_competition, tmp_path / "plain", settings={**TRICKS, "skip_learned": 0, "skip_epochs": []})
+    other = train(tiny_competition, tmp_path / "plain", settings={**TRICKS, "skip_learned": 0, "skip_between": []})
     assert not same(weights(other), weights(whole))
+
+
+def test_looking_seldom_changes_no_weights_and_no_figure_of_an_epoch(tiny_competition, tiny_run, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "_always_looks", lambda device: False)  # as on a GPU
+    run = train(tiny_competition, tmp_path / "run")
+    assert same(weights(run), weights(tiny_run))
+    kept = ("step", "loss", "accuracy")
+    assert [[line.get(key) for key in kept] for line in run.metrics() if line["kind"] != "step"] == [
+        [line.get(key) for key in kept] for line in tiny_run.metrics() if line["kind"] != "step"
+    ]
+    assert 0 < len(run.metrics()) < len(tiny_run.metrics())
 
 
 def test_grow_sides_above_the_images_are_refused(tiny_competition, tmp_path):
     with pytest.raises(RecipeError, match=r"grow_sides = \[16\]: the images have 12 pixels"):
-        train(tiny_competition, tmp_path / "run", settings={"grow_sides": [16], "grow_epochs": [1]})
+        train(tiny_competition, tmp_path / "run", settings={"grow_sides": [16], "grow_until": [0.5]})
 
 
 @pytest.fixture

@@ -126,3 +126,11 @@ def test_muon_refuses_a_net_without_convolutions():
     recipe = load_recipe("sprint")
     with pytest.raises(RecipeError, match="muon"):
         Optimizers(nn.Linear(3, 2), recipe, Plan.from_recipe(recipe, 50_000), torch.float32)
+
+
+@pytest.mark.parametrize("shape", [(8, 20), (20, 8)])
+def test_several_matrices_are_orthogonalised_as_each_alone(shape):
+    several = torch.randn(3, *shape, generator=torch.Generator().manual_seed(0))
+    together = orthogonalize(several, 3, torch.float32)
+    for one, expected in zip(together, several, strict=True):
+        torch.testing.assert_close(one, orthogonalize(expected, 3, torch.float32))

@@ -2,9 +2,20 @@
 
 from podium.augment.colour import adjust_brightness, turn_hue
 from podium.augment.crop import resize, resized_crop
+from podium.augment.cutout import cutout
 from podium.augment.flip import flip
 from podium.augment.pipeline import Pipeline
 from podium.augment.shrink import shrink
 from podium.augment.translate import translate
 
-__all__ = ["Pipeline", "adjust_brightness", "flip", "resize", "resized_crop", "shrink", "translate", "turn_hue"]
+__all__ = [
+    "Pipeline",
+    "adjust_brightness",
+    "cutout",
+    "flip",
+    "resize",
+    "resized_crop",
+    "shrink",
+    "translate",
+    "turn_hue",
+]

@@ -7,9 +7,11 @@ from torch import Tensor
 
 from podium.augment.colour import adjust_brightness, random_factors, random_turns, turn_hue
 from podium.augment.crop import random_boxes, resize, resized_crop
+from podium.augment.cutout import cutout, random_corners
 from podium.augment.flip import alternating_mask, flip, random_mask
 from podium.augment.translate import random_shifts, translate
 from podium.errors import RecipeError
+from podium.runtime import send
 
 __all__ = ["Pipeline"]
 
@@ -25,9 +27,10 @@ class _Draws:
     boxes: Tensor | None  # int64 (N, 4)
     mirrored: Tensor | None  # bool (N,)
     shifts: Tensor | None  # int64 (N, 2)
+    corners: Tensor | None  # int64 (N, 2)
 
     def to(self, device: torch.device) -> "_Draws":
-        return _Draws(*(None if draw is None else draw.to(device, non_blocking=True) for draw in self._all()))
+        return _Draws(*(None if draw is None else send(draw, device) for draw in self._all()))
 
     def part(self, start: int, stop: int) -> "_Draws":
         return _Draws(*(None if draw is None else draw[start:stop] for draw in self._all()))
@@ -37,7 +40,7 @@ class _Draws:
 
 
 class Pipeline:
-    """Resize → brightness → hue → random resized crop → flip → translate; every step gives uint8.
+    """Resize → brightness → hue → random resized crop → flip → translate → cutout; every step gives uint8.
 
     A step whose parameter has its default is left out. Random numbers are drawn on the CPU, a fixed amount for each
     image and step, and moved to the device: a CPU and a GPU make the same pixels.
@@ -51,11 +54,13 @@ class Pipeline:
         hue: a: turn uniform in [-a, a] of the circle; 0.5 reaches every hue.
         crop_area_min: area uniform in [crop_area_min, 1] of the image; 1: no crop. The box has, in pixels of the image
             as it came, the proportions of `image_size`: those are kept, though `resize` gives them up in between.
+        cutout: side in pixels of the square that is painted over; 0: none.
+        fill: its colour, per channel in [0, 1], rounded to uint8: the training images' mean, which becomes about 0.
         num_images: size of the training set, if known: the alternating flip's coins are then tossed once, here.
         seed: of the alternating flip; the other steps draw from the generator of each call.
 
     Raises:
-        RecipeError: a value outside of its range, or a `translate` that the image is too small for.
+        RecipeError: a value outside of its range, or a `translate` or `cutout` that the image is too small for.
     """
 
     def __init__(
@@ -68,6 +73,8 @@ class Pipeline:
         brightness: float = 0.0,
         hue: float = 0.0,
         crop_area_min: float = 1.0,
+        cutout: int = 0,
+        fill: tuple[float, float, float] = (0.5, 0.5, 0.5),
         num_images: int | None = None,
         seed: int = 0,
     ) -> None:
@@ -75,6 +82,8 @@ class Pipeline:
             raise RecipeError(f"flip = {flip!r}: it must be none, random or alternating")
         if not 0 <= translate < min(image_size):
             raise RecipeError(f"translate = {translate}: it must be at least 0 and below the image's {min(image_size)}")
+        if not 0 <= cutout <= min(image_size):
+            raise RecipeError(f"cutout = {cutout}: it must be at least 0 and at most the image's {min(image_size)}")
         if resize < 0:
             raise RecipeError(f"resize = {resize}: it must be at least 0")
         for name, value in (("brightness", brightness), ("hue", hue)):
@@ -89,6 +98,8 @@ class Pipeline:
         self.brightness = brightness
         self.hue = hue
         self.crop_area_min = crop_area_min
+        self.cutout = cutout
+        self.fill = torch.tensor(fill).mul(255).round().to(torch.uint8)  # (3,)
         self.seed = seed
         self._first_flips: Tensor | None = None  # bool (num_images,)
         if flip == "alternating" and num_images is not None:
@@ -120,7 +131,7 @@ class Pipeline:
     def _draw(self, indices: Tensor, size: tuple[int, int], epoch: int, generator: torch.Generator) -> _Draws:
         """All draws of a batch of images that come in `size` (H, W)."""
         num_images = len(indices)
-        factors = turns = boxes = mirrored = shifts = None
+        factors = turns = boxes = mirrored = shifts = corners = None
         if self.brightness:
             factors = random_factors(num_images, self.brightness, generator)
         if self.hue:
@@ -136,7 +147,9 @@ class Pipeline:
             mirrored = self._alternate(indices, epoch)
         if self.translate:
             shifts = random_shifts(num_images, self.translate, generator)
-        return _Draws(factors, turns, boxes, mirrored, shifts)
+        if self.cutout:
+            corners = random_corners(num_images, self.cutout, self.image_size, generator)
+        return _Draws(factors, turns, boxes, mirrored, shifts, corners)
 
     def _alternate(self, indices: Tensor, epoch: int) -> Tensor:
         if self._first_flips is None:
@@ -159,4 +172,7 @@ class Pipeline:
             pixels = flip(pixels, draws.mirrored)
         if draws.shifts is not None:
             pixels = translate(pixels, draws.shifts, self.translate)
+        if draws.corners is not None:
+            self.fill = self.fill.to(pixels.device)
+            pixels = cutout(pixels, draws.corners, self.cutout, self.fill)
         return pixels  # (N, C, H', W')

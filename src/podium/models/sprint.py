@@ -18,20 +18,21 @@ __all__ = ["Sprint"]
 
 
 class Sprint(nn.Module):
-    """Whitening 2×2 convolution, three groups of two 3×3 convolutions, global max pool, linear head.
+    """Whitening 2×2 convolution, three groups of two or three 3×3 convolutions, global max pool, linear head.
 
     Args:
         num_classes: K.
         widths: channels of the three groups.
+        depth: convolutions a group: 2 or 3.
     """
 
-    def __init__(self, num_classes: int, widths: tuple[int, int, int] = (64, 256, 256)) -> None:
+    def __init__(self, num_classes: int, widths: tuple[int, int, int] = (64, 256, 256), depth: int = 2) -> None:
         super().__init__()
         self.whiten = Whiten()
         self.groups = nn.Sequential(
-            Group(self.whiten.out_channels, widths[0]),
-            Group(widths[0], widths[1]),
-            Group(widths[1], widths[2]),
+            Group(self.whiten.out_channels, widths[0], depth),
+            Group(widths[0], widths[1], depth),
+            Group(widths[1], widths[2], depth),
         )
         self.head = nn.Linear(widths[2], num_classes, bias=False)
         with torch.no_grad():
@@ -40,7 +41,9 @@ class Sprint(nn.Module):
     def forward(self, x: Tensor) -> Tensor:  # (N, 3, S, S)
         x = F.gelu(self.whiten(x))  # (N, 24, S-1, S-1)
         x = self.groups(x)  # (N, 256, (S-1)//8, (S-1)//8)
-        x = x.amax((2, 3))  # (N, 256)
+        # not amax: its gradient asks which values equal the largest. Where torch.compile computes those anew, and
+        # doesn't round them to bf16, none does
+        x = F.max_pool2d(x, x.shape[2:]).flatten(1)  # (N, 256)
         return torch.as_tensor(self.head(x) / x.shape[1])  # (N, K)
 
     def prepare(self, images: Tensor) -> None:
@@ -70,18 +73,24 @@ class Whiten(nn.Conv2d):
 
 
 class Group(nn.Module):
-    """Convolution, 2×2 max pool, BN, GELU; convolution, BN, GELU."""
+    """Convolution, 2×2 max pool, BN, GELU; convolution, BN, GELU; with a third one, a skip past the last two."""
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, depth: int = 2) -> None:
         super().__init__()
+        assert depth in (2, 3), depth
         self.conv1 = PooledConv(in_channels, out_channels)
         self.norm1 = _norm(out_channels)
         self.conv2 = IdentityConv(out_channels, out_channels)
         self.norm2 = _norm(out_channels)
+        self.conv3 = IdentityConv(out_channels, out_channels) if depth == 3 else None
+        self.norm3 = _norm(out_channels) if depth == 3 else None
 
     def forward(self, x: Tensor) -> Tensor:  # (N, C, S, S)
         x = F.gelu(self.norm1(self.conv1(x)))  # (N, C', S//2, S//2)
-        return F.gelu(self.norm2(self.conv2(x)))
+        y = F.gelu(self.norm2(self.conv2(x)))
+        if self.conv3 is None or self.norm3 is None:
+            return y
+        return F.gelu(self.norm3(self.conv3(y)) + x)
 
 
 class IdentityConv(nn.Conv2d):
@@ -121,3 +130,9 @@ def _norm(num_channels: int) -> nn.BatchNorm2d:
 def sprint(num_classes: int) -> nn.Module:
     """The net of the recipe `sprint`."""
     return Sprint(num_classes)
+
+
+@register("sprint96", num_parameters=9_918_776, min_size=9, source="arXiv 2404.00498, airbench96")
+def sprint96(num_classes: int) -> nn.Module:
+    """The net of the recipe `sprint96`: wider, deeper, with skips."""
+    return Sprint(num_classes, widths=(128, 384, 512), depth=3)

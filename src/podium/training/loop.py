@@ -20,7 +20,6 @@ from statistics import median
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from podium.augment import shrink
 from podium.data import Images
@@ -30,6 +29,7 @@ from podium.run import Run
 from podium.runtime import Runtime, isolated_seed, random_stream
 from podium.training import checkpoint, setup
 from podium.training.checkpoint import State
+from podium.training.engine import Engine
 from podium.training.optimizers import Optimizers
 from podium.training.order import Order
 from podium.training.plan import Plan
@@ -37,6 +37,7 @@ from podium.training.plan import Plan
 __all__ = ["Progress", "fit"]
 
 _EVALUATION_PIXELS = 1000 * 32 * 32
+_READ_SECONDS = 1.0  # at most so long, and a step, between two looks at a GPU's sums
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ class Progress:
         epoch: from 1, of the step just done.
         ends_epoch: whether that was its last step.
         num_epochs: in all; may be a fraction.
-        loss, accuracy: means over this epoch's images so far, as they were trained on.
+        loss, accuracy: means over an epoch's images so far, as they were trained on; on a GPU as last read, at the end
+            of each epoch and about once a second.
         hold_out_accuracy: without test-time augmentation, where the step ended with a look at it.
         images_per_second: median of the last steps, without evaluation.
         train_seconds: spent on steps, over all sittings.
@@ -74,6 +76,7 @@ def fit(
     hold_out: Images | None,
     runtime: Runtime,
     *,
+    engine: Engine | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     checkpoint_seconds: float = 60.0,
@@ -85,6 +88,7 @@ def fit(
         images: to train on.
         hold_out: to look at now and then, for the curve only.
         runtime: device and precision.
+        engine: of a former training of this recipe and runtime, whose compiled code is to be used again.
         on_progress: called after each step.
         should_stop: asked after each step; True writes a checkpoint and ends this sitting.
         checkpoint_seconds: at most so long, and a step, between two checkpoints.
@@ -103,28 +107,31 @@ def fit(
     assert images.labels is not None
     pixels = torch.from_numpy(np.require(images.pixels, requirements=["C", "W"])).to(device)  # (num_images, H, W, 3)
     labels = torch.from_numpy(images.labels).to(device)
-    augment = setup.new_pipeline(recipe, seed, images.size, len(images))
 
     # ---- network
     plan = Plan.from_recipe(recipe, len(images))
     orders = Order(len(images), seed, device, remembers=recipe.skip_learned > 0)
-    classifier = setup.new_classifier(recipe, seed, images).to(device)
-    if recipe.channels_last:
-        classifier = classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    engine = engine or Engine(recipe, runtime)
+    classifier = engine.begin(setup.new_classifier(recipe, seed, images))
     network = classifier.network
+    augment = setup.new_pipeline(recipe, seed, images.size, len(images), classifier.preprocessing.mean)
     optimizers = Optimizers(network, recipe, plan, runtime.compute_dtype)
 
     # ---- go on from where a former sitting came to
-    state = State()
     if run.checkpoint_path.exists():
         state = checkpoint.load(run.checkpoint_path, network, optimizers, orders, classifier.preprocessing)
+    else:
+        began = time.monotonic()
+        setup.prepare_network(classifier, pixels, seed)
+        state = State(train_seconds=time.monotonic() - began)
     run.rewind_metrics(state.step)
     optimizers.freeze(state.step)
     totals = torch.tensor([state.loss_sum, state.num_hits], dtype=torch.float64, device=device)
     first_step = state.step
-    durations: deque[float] = deque(maxlen=50)  # seconds of the last steps
+    durations: deque[float] = deque(maxlen=50)  # seconds of a step, at each of the last looks
+    unread: list[float] = []  # seconds of the steps since the last look
     log_every = max(1, plan.steps_per_epoch // 20)
-    saved_at = time.monotonic()
+    saved_at = read_at = time.monotonic()
 
     while state.step < plan.num_steps:
         step_began = time.monotonic()
@@ -148,10 +155,9 @@ def fit(
         targets = labels[indices]  # (N,)
 
         # ---- forward, backward
-        network.train()
-        with runtime.autocast(), isolated_seed(seed, "network", state.step, device=device):
-            logits = classifier(batch)  # (N, K)
-        losses = F.cross_entropy(logits, targets, label_smoothing=recipe.label_smoothing, reduction="none")  # (N,)
+        classifier.train()
+        with isolated_seed(seed, "network", state.step, device=device):
+            losses, hits = engine.losses(batch, targets)  # (N,) each
         loss_sum = losses.sum()
         weighted = loss_sum if weights is None else losses @ weights[indices]
         torch.autograd.backward(weighted * setup.loss_scale(recipe, len(indices)))
@@ -160,26 +166,33 @@ def fit(
         # ---- schedule, step
         optimizers.step(state.step)
 
-        # ---- log
-        totals += torch.stack([loss_sum.detach(), (logits.argmax(1) == targets).sum()])
-        total_loss, total_hits = totals.tolist()
-        if not math.isfinite(total_loss):
-            raise RunError(
-                f"{run.path}: at step {state.step + 1:,} the loss is no finite number: the training diverged.\n"
-                f"Train anew with a lower rate, such as --set learning_rate={recipe.learning_rate / 10:g}."
-            )
-        state = State(
-            step=state.step + 1,
-            loss_sum=total_loss,
-            num_hits=int(total_hits),
-            num_seen=state.num_seen + len(indices),
-            train_seconds=state.train_seconds + time.monotonic() - step_began,
-        )
-        durations.append(time.monotonic() - step_began)
+        # ---- look: it makes the CPU wait for a GPU, which is therefore left alone for most steps
+        totals += torch.stack([loss_sum.detach(), hits.sum()])
+        state = replace(state, step=state.step + 1, num_seen=state.num_seen + len(indices))
         is_last = state.step == plan.num_steps
         ends_epoch = plan.ends_epoch(state.step)
-        loss, accuracy = total_loss / state.num_seen, total_hits / state.num_seen
-        if ends_epoch or state.step % log_every == 0:
+        stop = not is_last and should_stop()
+        saves = stop or (not is_last and time.monotonic() - saved_at >= checkpoint_seconds)
+        looks = _always_looks(device) or ends_epoch or saves or not durations
+        looks = looks or time.monotonic() - read_at >= _READ_SECONDS
+        if looks:
+            total_loss, total_hits = totals.tolist()
+            if not math.isfinite(total_loss):
+                raise RunError(
+                    f"{run.path}: at step {state.step:,} the loss is no finite number: the training diverged.\n"
+                    f"Train anew with a lower rate, such as --set learning_rate={recipe.learning_rate / 10:g}."
+                )
+            state = replace(state, loss_sum=total_loss, num_hits=int(total_hits))
+            loss, accuracy = total_loss / state.num_seen, total_hits / state.num_seen
+            read_at = time.monotonic()
+        unread.append(time.monotonic() - step_began)
+        state = replace(state, train_seconds=state.train_seconds + unread[-1])
+        if looks:
+            durations.append(sum(unread) / len(unread))
+            unread.clear()
+
+        # ---- log
+        if ends_epoch or (looks and (not _always_looks(device) or state.step % log_every == 0)):
             run.append_metrics(
                 kind="epoch" if ends_epoch else "step",
                 step=state.step,
@@ -196,8 +209,7 @@ def fit(
             run.append_metrics(kind="hold-out", step=state.step, accuracy=hold_out_accuracy)
 
         # ---- checkpoint
-        stop = not is_last and should_stop()
-        if stop or (not is_last and time.monotonic() - saved_at >= checkpoint_seconds):
+        if saves:
             checkpoint.save(run.checkpoint_path, state, network, optimizers, orders, classifier.preprocessing)
             saved_at = time.monotonic()
 
@@ -226,6 +238,11 @@ def fit(
     classifier.save(run.model_path)  # from here on the run is finished
     run.checkpoint_path.unlink(missing_ok=True)
     return True
+
+
+def _always_looks(device: torch.device) -> bool:
+    """Whether reading a sum costs nothing, since whoever reads it has computed it."""
+    return device.type == "cpu"
 
 
 def _is_due(every: int, epoch: int, *, is_last: bool) -> bool:

@@ -7,7 +7,7 @@ place of weight decay. torch.optim.Muon takes matrices only and has no fixed nor
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 
 
 def orthogonalize(matrix: Tensor, num_iterations: int, dtype: torch.dtype) -> Tensor:
-    """Pushes all singular values of `matrix` (R, C) towards 1, by Newton-Schulz iteration.
+    """Pushes all singular values of `matrix` (R, C), or of each of (M, R, C), towards 1, by Newton-Schulz iteration.
 
     The iteration X ← p(X Xᵀ) X is carried out on the Gram matrix, whose side is the shorter one of X: of two products
     with X each time, only the first and the last remain, which for a 256 × 2304 filter bank halves the operations. The
@@ -27,20 +27,21 @@ def orthogonalize(matrix: Tensor, num_iterations: int, dtype: torch.dtype) -> Te
     """
     a, b, c = _COEFFICIENTS
     x = matrix.to(dtype)
-    x = x.div(x.norm() + 1e-7)  # the largest singular value must not exceed 1
-    is_wide = matrix.shape[0] <= matrix.shape[1]
-    wide = x if is_wide else x.T  # the shorter side first: the smaller Gram matrix
-    gram = (wide @ wide.T).float()
+    x = x.div(torch.linalg.vector_norm(x, dim=(-2, -1), keepdim=True) + 1e-7)  # no singular value may exceed 1
+    is_wide = matrix.shape[-2] <= matrix.shape[-1]
+    wide = x if is_wide else x.mT  # the shorter side first: the smaller Gram matrix
+    gram = (wide @ wide.mT).float()
+    add_product = torch.addmm if gram.ndim == 2 else torch.baddbmm
     product: Tensor | None = None
     for iteration in range(num_iterations):
-        factor = torch.addmm(gram, gram, gram, beta=b, alpha=c)  # p(G) = a I + b G + c G²
-        factor.diagonal().add_(a)
+        factor = add_product(gram, gram, gram, beta=b, alpha=c)  # p(G) = a I + b G + c G²
+        factor.diagonal(dim1=-2, dim2=-1).add_(a)
         product = factor if product is None else factor @ product
         if iteration + 1 < num_iterations:
             gram = factor @ gram @ factor  # of the next X; p(G) is symmetric
     if product is not None:
         wide = product.to(dtype) @ wide
-    return wide if is_wide else wide.T
+    return wide if is_wide else wide.mT
 
 
 class Muon(torch.optim.Optimizer):
@@ -72,15 +73,31 @@ class Muon(torch.optim.Optimizer):
         """Updates every filter that has a gradient."""
         assert closure is None
         for group in self.param_groups:
-            for weight in group["params"]:
-                if weight.grad is None:
-                    continue
-                state = self.state[weight]
-                if not state:
-                    state["momentum_buffer"] = torch.zeros_like(weight)
-                buffer = state["momentum_buffer"]
-                buffer.mul_(group["momentum"]).add_(weight.grad)
-                ahead = weight.grad.add(buffer, alpha=group["momentum"])
-                update = orthogonalize(ahead.reshape(len(ahead), -1), self.num_iterations, self.dtype)
-                weight.mul_(len(weight) ** 0.5 / weight.norm())
-                weight.sub_(update.view(weight.shape).to(weight.dtype), alpha=group["lr"])
+            weights = [weight for weight in group["params"] if weight.grad is not None]
+            if not weights:
+                continue
+            for weight in weights:
+                if not self.state[weight]:
+                    self.state[weight]["momentum_buffer"] = torch.zeros_like(weight)
+            grads = [weight.grad for weight in weights]
+            buffers = [self.state[weight]["momentum_buffer"] for weight in weights]
+            torch._foreach_mul_(buffers, group["momentum"])
+            torch._foreach_add_(buffers, grads)
+            ahead = torch._foreach_add(grads, buffers, alpha=group["momentum"])
+            norms = torch._foreach_norm(weights)
+            torch._foreach_mul_(weights, [len(one) ** 0.5 / norm for one, norm in zip(weights, norms, strict=True)])
+            torch._foreach_sub_(weights, self._orthogonalized(ahead), alpha=group["lr"])
+
+    def _orthogonalized(self, filters: Sequence[Tensor]) -> list[Tensor]:
+        """Each filter bank's update; on a GPU those of one shape together, since they are too small to fill it."""
+        shapes: dict[object, list[int]] = {}
+        for place, one in enumerate(filters):
+            shapes.setdefault((one.shape, one.dtype) if one.is_cuda else place, []).append(place)
+        updates = list(filters)
+        for places in shapes.values():
+            matrices = [filters[place].reshape(len(filters[place]), -1) for place in places]
+            stack = matrices[0] if len(matrices) == 1 else torch.stack(matrices)
+            some = orthogonalize(stack, self.num_iterations, self.dtype)
+            for place, update in zip(places, [some] if some.ndim == 2 else some, strict=True):
+                updates[place] = update.view(filters[place].shape).to(filters[place].dtype)
+        return updates

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from podium.runtime import random_stream
+from podium.runtime import random_stream, send
 
 __all__ = ["Order"]
 
@@ -50,14 +50,15 @@ class Order:
         Returns:
             Indices int64 (num_shown,), and what each image's loss is multiplied by, float32 (num_images,); None: by 1.
         """
-        order = torch.randperm(self._num_images, generator=random_stream(self._seed, "order", epoch)).to(self._device)
+        order = torch.randperm(self._num_images, generator=random_stream(self._seed, "order", epoch))
+        order = send(order, self._device)
         num_left_out = self._num_images - num_shown
         if not num_left_out:
             return order, None
         assert self.remembers
         num_learned = min(2 * num_left_out, self._num_images)
         learned = torch.argsort(self._basis, stable=True)[:num_learned]
-        drawn = torch.randperm(num_learned, generator=random_stream(self._seed, "skip", epoch)).to(self._device)
+        drawn = send(torch.randperm(num_learned, generator=random_stream(self._seed, "skip", epoch)), self._device)
         shown = torch.ones(self._num_images, dtype=torch.bool, device=self._device)
         shown[learned[drawn[:num_left_out]]] = False
         weights = torch.ones(self._num_images, device=self._device)

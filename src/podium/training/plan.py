@@ -40,13 +40,14 @@ class Plan:
     @staticmethod
     def from_recipe(recipe: Recipe, num_images: int) -> Plan:
         """The plan for `num_images` training images. Raises RecipeError if they make no step."""
-        first, last = recipe.skip_epochs or (0.0, 0.0)
+        first, last = recipe.skip_between or (0.0, 0.0)
         fewer = num_images - round(recipe.skip_learned * num_images)
-        each = [fewer if first <= epoch < last else num_images for epoch in range(math.ceil(recipe.epochs))]
+        later = range(1, math.ceil(recipe.epochs))  # nothing is learned before the first epoch
+        each = [num_images, *(fewer if first <= epoch / recipe.epochs < last else num_images for epoch in later)]
         steps = [_num_steps(recipe, some) for some in each]
         ends = tuple(accumulate(steps))
         plan = Plan(tuple(each), ends, _num_steps(recipe, num_images), ends[-1], recipe.grow_sides)
-        side_ends = tuple(plan.step_of(epoch) for epoch in accumulate(recipe.grow_epochs))
+        side_ends = tuple(plan.step_of(part * recipe.epochs) for part in recipe.grow_until)
         return replace(plan, num_steps=plan.step_of(recipe.epochs), side_ends=side_ends)
 
     def locate(self, step: int) -> tuple[int, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from podium import models
 from podium.augment import Pipeline
@@ -13,11 +13,11 @@ from podium.data import Images
 from podium.errors import RecipeError
 from podium.models import Classifier, Preprocessing
 from podium.recipe import Recipe
-from podium.runtime import isolated_seed, random_stream
+from podium.runtime import isolated_seed, random_stream, send
 from podium.training.optimizers import Optimizers
 from podium.training.plan import Plan
 
-__all__ = ["Parts", "check", "loss_scale", "mean_and_std", "new_classifier", "new_pipeline"]
+__all__ = ["Parts", "check", "loss_scale", "mean_and_std", "new_classifier", "new_pipeline", "prepare_network"]
 
 _NUM_PREPARE_PIXELS = 5000 * 32 * 32  # for whitening filters: 4.8 million patches
 
@@ -58,7 +58,7 @@ def check(recipe: Recipe, images: Images, parts: Parts) -> None:
             f"grow_sides = {list(recipe.grow_sides)}: the images have {min(images.size)} pixels on their shorter side "
             "and are not made larger."
         )
-    new_pipeline(recipe, 0, images.size, None)
+    new_pipeline(recipe, 0, images.size, None, (0.5, 0.5, 0.5))
     with torch.device("meta"):
         network = models.create(recipe.model, len(images.classes), images.size)
         if recipe.grow_sides:  # the network must take its smallest input too
@@ -66,8 +66,10 @@ def check(recipe: Recipe, images: Images, parts: Parts) -> None:
     Optimizers(network, recipe, plan, torch.float32)
 
 
-def new_pipeline(recipe: Recipe, seed: int, image_size: tuple[int, int], num_images: int | None) -> Pipeline:
-    """The recipe's augmentation. Raises RecipeError if the images are too small for it."""
+def new_pipeline(
+    recipe: Recipe, seed: int, image_size: tuple[int, int], num_images: int | None, mean: tuple[float, float, float]
+) -> Pipeline:
+    """The recipe's augmentation; `mean` is the training images'. Raises RecipeError if they are too small for it."""
     return Pipeline(
         image_size=image_size,
         resize=recipe.resize,
@@ -76,6 +78,8 @@ def new_pipeline(recipe: Recipe, seed: int, image_size: tuple[int, int], num_ima
         crop_area_min=recipe.crop_area_min,
         flip=recipe.flip,
         translate=recipe.translate,
+        cutout=recipe.cutout,
+        fill=mean,
         num_images=num_images,
         seed=seed,
     )
@@ -91,14 +95,24 @@ def new_classifier(recipe: Recipe, seed: int, images: Images) -> Classifier:
                 module.momentum = recipe.norm_momentum
     mean, std = (recipe.mean, recipe.std) if recipe.mean else mean_and_std(images)
     preprocessing = Preprocessing(images.classes, images.size, _three(mean), _three(std))
-    classifier = Classifier(recipe.model, network, preprocessing)
-    prepare = getattr(network, "prepare", None)  # a net may look at the data before it is trained
-    if prepare is not None:
-        num_some = max(1, _NUM_PREPARE_PIXELS // (images.size[0] * images.size[1]))
-        some = torch.randperm(len(images), generator=random_stream(seed, "prepare"))[:num_some]
-        pixels = torch.from_numpy(images.pixels[np.sort(some.numpy())]).permute(0, 3, 1, 2)
-        prepare(preprocessing.normalize(pixels))
-    return classifier
+    return Classifier(recipe.model, network, preprocessing)
+
+
+def prepare_network(classifier: Classifier, pixels: Tensor, seed: int) -> None:
+    """Lets a network that wants to look at some training images before it is trained do so.
+
+    Args:
+        classifier: on its device.
+        pixels: uint8 (num_images, H, W, 3) on that device.
+        seed: chooses the images.
+    """
+    prepare = getattr(classifier.network, "prepare", None)
+    if prepare is None:
+        return
+    num_some = max(1, _NUM_PREPARE_PIXELS // (pixels.shape[1] * pixels.shape[2]))
+    some = torch.randperm(len(pixels), generator=random_stream(seed, "prepare"))[:num_some]
+    indices = send(some.sort().values, pixels.device)
+    prepare(classifier.preprocessing.normalize(pixels[indices].permute(0, 3, 1, 2)))
 
 
 def _three(values: tuple[float, ...]) -> tuple[float, float, float]:
