@@ -2,12 +2,13 @@
 
     python bench/versus_mxnet.py --mxnet-python PATH [--models seed_resnet18 …] [--rounds 5] [--steps 2]
 
-PATH is a Python 3.11 that has numpy==1.23.5 and mxnet==1.9.1. The two sides are processes of their own, which take
-turns: while one computes, the other waits for its next question. A round's ratio is that of its two median steps.
+PATH is a Python 3.11 that has numpy==1.23.5 and mxnet==1.9.1. The sides are processes of their own, which take
+turns: while one computes, the others wait for their next question. A round's ratio is that of its median steps.
 
-Both sides: batches of 128, the same number of OpenMP threads, each bound to a core, and freed memory kept by glibc.
-MXNet: Gluon, hybridized with static memory and shapes, SGD, oneDNN (peers/mxnet_seed.py). podium: network, precision
-and optimizer as its recipe trains them; the turn to channels_last is timed too.
+All sides: batches of 128. MXNet: Gluon, hybridized with static memory and shapes, SGD, oneDNN (peers/mxnet_seed.py);
+once tuned (OpenMP threads bound to cores, freed memory kept by glibc), once as it comes (its own choice of threads, no
+settings). podium, as it comes: network, precision and optimizer as its recipe trains them; the turn to channels_last is
+timed too.
 """
 
 import argparse
@@ -38,18 +39,10 @@ MODELS = ["seed_resnet18", "seed_resnet164_v2"]
 class Side:
     """A process that trains when asked. Its first line says who it is."""
 
-    def __init__(self, command: list[str], num_threads: int) -> None:
-        environment = os.environ | {
-            "OMP_NUM_THREADS": str(num_threads),
-            "OMP_PROC_BIND": "true",
-            "OMP_PLACES": "cores",
-            # what podium asks of glibc for itself
-            "MALLOC_MMAP_MAX_": "0",
-            "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1),
-            "MALLOC_TOP_PAD_": str(64 * 2**20),
-        }
+    def __init__(self, command: list[str], settings: dict[str, str]) -> None:
+        environment = {key: value for key, value in os.environ.items() if not key.startswith(("OMP_", "MALLOC_"))}
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment | settings
         )
         self.about = self._read()
 
@@ -74,9 +67,21 @@ class Side:
         return dict(json.loads(line))
 
 
-def answer(questions: IO[str]) -> None:
+def tuned(num_threads: int) -> dict[str, str]:
+    """Settings with which MXNet is fastest; those of memory are what podium asks of glibc for itself."""
+    return {
+        "OMP_NUM_THREADS": str(num_threads),
+        "OMP_PROC_BIND": "true",
+        "OMP_PLACES": "cores",
+        "MALLOC_MMAP_MAX_": "0",
+        "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1),
+        "MALLOC_TOP_PAD_": str(64 * 2**20),
+    }
+
+
+def answer(questions: IO[str], num_threads: int) -> None:
     """Podium's side: as peers/mxnet_seed.py."""
-    ready = runtime.prepare()
+    ready = runtime.prepare(num_threads=num_threads)
     print(json.dumps({"torch": str(torch.__version__)} | runtime.describe_hardware(ready)), flush=True)
     rng = np.random.default_rng(0)
     images = torch.from_numpy(rng.standard_normal((BATCH, 3, 32, 32), np.float32))
@@ -106,22 +111,26 @@ def answer(questions: IO[str]) -> None:
 def compare(model: str, mxnet_python: Path, num_rounds: int, num_steps: int, num_threads: int) -> dict[str, Any]:
     """Figures for the result's file."""
     script = Path(__file__).resolve()
+    gluon = [str(mxnet_python), str(script.parent / "peers" / "mxnet_seed.py")]
     sides = {
-        "mxnet": Side([str(mxnet_python), str(script.parent / "peers" / "mxnet_seed.py")], num_threads),
-        "podium": Side([sys.executable, str(script), "--answer"], num_threads),
+        "mxnet, tuned": Side(gluon, tuned(num_threads)),
+        "mxnet, as it comes": Side(gluon, {}),
+        "podium": Side([sys.executable, str(script), "--answer", "--threads", str(num_threads)], {}),
     }
+    peers = [name for name in sides if name != "podium"]
     speeds: dict[str, list[float]] = {name: [] for name in sides}
-    ratios = []
+    ratios: dict[str, list[float]] = {name: [] for name in peers}
     for name, side in sides.items():
         warm = side.seconds(model, 2)  # takes memory, makes kernels
         print(f"{model}  {name}: warm-up {' '.join(f'{one:.1f}' for one in warm)} s", flush=True)
     for number in range(num_rounds):
         steps = {name: side.seconds(model, num_steps) for name, side in sides.items()}
-        ratios.append(median(steps["mxnet"]) / median(steps["podium"]))
+        for name in peers:
+            ratios[name].append(median(steps[name]) / median(steps["podium"]))
         for name, seconds in steps.items():
             speeds[name] += [BATCH / one for one in seconds]
         rounded = {name: [round(BATCH / one, 1) for one in seconds] for name, seconds in steps.items()}
-        print(f"{model}  round {number + 1}: {rounded} images/s, ratio {ratios[-1]:.2f}", flush=True)
+        print(f"{model}  round {number + 1}: {rounded} images/s", flush=True)
     for side in sides.values():
         side.end()
     return {
@@ -130,7 +139,7 @@ def compare(model: str, mxnet_python: Path, num_rounds: int, num_steps: int, num
         "sides": {name: side.about for name, side in sides.items()},
         "num_threads": num_threads,
         "training": {name: summary(some, digits=1) for name, some in speeds.items()},
-        "ratio, one value a round": summary(ratios, digits=2),
+        "podium's ratio to, one value a round": {name: summary(some, digits=2) for name, some in ratios.items()},
     }
 
 
@@ -144,7 +153,7 @@ def main() -> None:
     parser.add_argument("--answer", action="store_true", help="be podium's side: used by this script itself")
     args = parser.parse_args()
     if args.answer:
-        answer(sys.stdin)
+        answer(sys.stdin, args.threads)
         return
     if args.mxnet_python is None:
         parser.error("--mxnet-python is missing: a Python 3.11 with numpy==1.23.5 and mxnet==1.9.1.")
