@@ -118,11 +118,11 @@ def test_few_images_get_the_small_recipe():
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
-        ({"grow_sides": [16, 24], "grow_until": [0.5]}, "grow_sides and grow_until go together"),
-        ({"grow_sides": [0], "grow_until": [0.5]}, "numbers above 0"),
-        ({"grow_sides": [16.5], "grow_until": [0.5]}, "grow_sides"),
-        ({"grow_sides": [16, 24], "grow_until": [0.5, 0.5]}, "grow_until"),
-        ({"grow_sides": [16], "grow_until": [1]}, "grow_until"),
+        ({"grow_scales": [0.5, 0.7], "grow_until": [0.5]}, "grow_scales and grow_until go together"),
+        ({"grow_scales": [0], "grow_until": [0.5]}, "numbers above 0"),
+        ({"grow_scales": [1.0], "grow_until": [0.5]}, "grow_scales"),
+        ({"grow_scales": [0.5, 0.7], "grow_until": [0.5, 0.5]}, "grow_until"),
+        ({"grow_scales": [0.5], "grow_until": [1]}, "grow_until"),
         ({"skip_learned": 0.2}, "skip_learned and skip_between go together"),
         ({"skip_learned": 0.2, "skip_between": [0.5]}, "skip_between"),
         ({"skip_learned": 0.2, "skip_between": [0.5, 1.1]}, "skip_between"),
@@ -133,4 +133,4 @@ def test_few_images_get_the_small_recipe():
 )
 def test_tricks_that_cannot_be(settings, complaint):
     with pytest.raises(RecipeError, match=complaint):
-        load_recipe("sprint").with_settings(settings)
+        load_recipe("sprint_small").with_settings(settings)

@@ -41,10 +41,10 @@ class Recipe:
     """Passes over the training images; a fraction stops within one."""
     batch_size: int = 128
     """Images a step."""
-    grow_sides: tuple[int, ...] = ()
-    """Growing resolution: shorter sides in pixels that the training begins with, one after the other."""
+    grow_scales: tuple[float, ...] = ()
+    """Growing resolution: the parts of their own size at which the images are shown first, one after the other."""
     grow_until: tuple[float, ...] = ()
-    """The part of the training, ascending and below 1, at which each of `grow_sides` ends."""
+    """The part of the training, ascending and below 1, at which each of `grow_scales` ends."""
     skip_learned: float = 0.0
     """Part of the images that an epoch leaves out, drawn from the twice as many with the lowest last loss; those of
     them that are shown count double."""

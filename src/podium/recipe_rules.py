@@ -80,10 +80,10 @@ def check(recipe: Recipe) -> None:
             raise _value_error(key, list(getattr(recipe, key)), "three numbers (red, green, blue)")
     if any(value <= 0 for value in recipe.std):
         raise _value_error("std", list(recipe.std), "three numbers above 0")
-    if len(recipe.grow_sides) != len(recipe.grow_until):
-        raise RecipeError("grow_sides and grow_until go together: as many ends as sides.")
-    if any(side <= 0 for side in recipe.grow_sides):
-        raise _value_error("grow_sides", list(recipe.grow_sides), "numbers above 0")
+    if len(recipe.grow_scales) != len(recipe.grow_until):
+        raise RecipeError("grow_scales and grow_until go together: as many ends as scales.")
+    if not all(0 < scale < 1 for scale in recipe.grow_scales):
+        raise _value_error("grow_scales", list(recipe.grow_scales), "numbers above 0 and below 1")
     if not _is_ascending(0, recipe.grow_until) or any(end >= 1 for end in recipe.grow_until):
         raise _value_error(
             "grow_until", list(recipe.grow_until), "ascending parts of the training, above 0 and below 1"

@@ -87,7 +87,7 @@ TRICKS = {
     "batch_size": 8,
     "skip_learned": 0.3,
     "skip_between": [0.3, 0.6],
-    "grow_sides": [10],
+    "grow_scales": [0.8],
     "grow_until": [0.5],
     "norm_momentum": 0.2,
 }
@@ -115,9 +115,10 @@ def test_looking_seldom_changes_no_weights_and_no_figure_of_an_epoch(tiny_compet
     assert 0 < len(run.metrics()) < len(tiny_run.metrics())
 
 
-def test_grow_sides_above_the_images_are_refused(tiny_competition, tmp_path):
-    with pytest.raises(RecipeError, match=r"grow_sides = \[16\]: the images have 12 pixels"):
-        train(tiny_competition, tmp_path / "run", settings={"grow_sides": [16], "grow_until": [0.5]})
+def test_images_shown_too_small_for_the_network_are_refused(tiny_competition, tmp_path):
+    with pytest.raises(RecipeError, match="at least 9×9"):
+        train(tiny_competition, tmp_path / "run", settings={"grow_scales": [0.5], "grow_until": [0.5]})
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.fixture

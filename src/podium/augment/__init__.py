@@ -5,7 +5,7 @@ from podium.augment.crop import resize, resized_crop
 from podium.augment.cutout import cutout
 from podium.augment.flip import flip
 from podium.augment.pipeline import Pipeline
-from podium.augment.shrink import shrink
+from podium.augment.shrink import scaled, shrink
 from podium.augment.translate import translate
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "flip",
     "resize",
     "resized_crop",
+    "scaled",
     "shrink",
     "translate",
     "turn_hue",

@@ -4,24 +4,29 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["shrink"]
+__all__ = ["scaled", "shrink"]
 
 
-def shrink(pixels: Tensor, side: int) -> Tensor:
-    """Resize to a shorter side of `side` pixels, the proportions kept: bilinear, antialiased, rounded.
+def scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
+    """Height and width at a part of their size, rounded, at least a pixel."""
+    height, width = size
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def shrink(pixels: Tensor, scale: float) -> Tensor:
+    """Resize to a part of the size: bilinear, antialiased, rounded.
 
     Args:
         pixels: uint8 (N, C, H, W).
-        side: at least 1 and at most the shorter of H and W; there `pixels` itself comes back.
+        scale: above 0 and at most 1; there `pixels` itself comes back.
 
     Returns:
-        uint8 (N, C, H', W'), channels_last.
+        uint8 (N, C, H', W'), channels_last; H' and W' are `scaled`.
     """
+    assert 0 < scale <= 1, scale
     height, width = pixels.shape[2:]
-    short = min(height, width)
-    assert 1 <= side <= short, (side, short)
-    if side == short:
+    size = scaled((height, width), scale)
+    if size == (height, width):
         return pixels
-    size = (round(height * side / short), round(width * side / short))
     smaller = F.interpolate(pixels.float(), size, mode="bilinear", antialias=True)
     return smaller.round_().to(torch.uint8).contiguous(memory_format=torch.channels_last)

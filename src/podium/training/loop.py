@@ -149,9 +149,7 @@ def fit(
         indices = order[place * recipe.batch_size : (place + 1) * recipe.batch_size]
         batch = pixels[indices].permute(0, 3, 1, 2)  # (N, 3, H, W), channels_last
         batch = augment(batch, indices, epoch, random_stream(seed, "augment", state.step))
-        side = plan.side(state.step)
-        if side is not None:
-            batch = shrink(batch, side)
+        batch = shrink(batch, plan.scale(state.step))
         targets = labels[indices]  # (N,)
 
         # ---- forward, backward

@@ -1,4 +1,4 @@
-"""Plan: how many steps a training has, which epoch each belongs to, and how large its images are.
+"""Plan: how many steps a training has, which epoch each belongs to, and how large its images are shown.
 
 All of it follows from the recipe and the number of images before the first step, so that the schedule's end is known
 and a resumed training goes on just where it was.
@@ -26,16 +26,16 @@ class Plan:
         ends: the step at which each epoch ends, counted from the training's first.
         steps_per_epoch: where every image is shown.
         num_steps: of the whole training.
-        sides: the shorter side of the images in pixels up to each of `side_ends`; full size from then on.
-        side_ends: the step at which each of `sides` ends.
+        scales: the part of their size at which images are shown up to each of `scale_ends`; full size from then on.
+        scale_ends: the step at which each of `scales` ends.
     """
 
     num_images: tuple[int, ...]
     ends: tuple[int, ...]
     steps_per_epoch: int
     num_steps: int
-    sides: tuple[int, ...] = ()
-    side_ends: tuple[int, ...] = ()
+    scales: tuple[float, ...] = ()
+    scale_ends: tuple[int, ...] = ()
 
     @staticmethod
     def from_recipe(recipe: Recipe, num_images: int) -> Plan:
@@ -46,9 +46,9 @@ class Plan:
         each = [num_images, *(fewer if first <= epoch / recipe.epochs < last else num_images for epoch in later)]
         steps = [_num_steps(recipe, some) for some in each]
         ends = tuple(accumulate(steps))
-        plan = Plan(tuple(each), ends, _num_steps(recipe, num_images), ends[-1], recipe.grow_sides)
-        side_ends = tuple(plan.step_of(part * recipe.epochs) for part in recipe.grow_until)
-        return replace(plan, num_steps=plan.step_of(recipe.epochs), side_ends=side_ends)
+        plan = Plan(tuple(each), ends, _num_steps(recipe, num_images), ends[-1], recipe.grow_scales)
+        scale_ends = tuple(plan.step_of(part * recipe.epochs) for part in recipe.grow_until)
+        return replace(plan, num_steps=plan.step_of(recipe.epochs), scale_ends=scale_ends)
 
     def locate(self, step: int) -> tuple[int, int]:
         """The epoch of a step, and its place among that epoch's steps; both from 0."""
@@ -73,10 +73,10 @@ class Plan:
         start = self._start(whole)
         return start + math.ceil((epochs - whole) * (self.ends[whole] - start) - 1e-9)
 
-    def side(self, step: int) -> int | None:
-        """The shorter side in pixels of the images at a step; None: as they are."""
-        phase = bisect_right(self.side_ends, step)
-        return self.sides[phase] if phase < len(self.sides) else None
+    def scale(self, step: int) -> float:
+        """The part of their own size at which a step's images are shown."""
+        phase = bisect_right(self.scale_ends, step)
+        return self.scales[phase] if phase < len(self.scales) else 1.0
 
     def _start(self, epoch: int) -> int:
         return self.ends[epoch - 1] if epoch else 0

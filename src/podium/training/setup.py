@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from podium import models
-from podium.augment import Pipeline
+from podium.augment import Pipeline, scaled
 from podium.data import Images
 from podium.errors import RecipeError
 from podium.models import Classifier, Preprocessing
@@ -53,16 +53,11 @@ def check(recipe: Recipe, images: Images, parts: Parts) -> None:
             f"hold_out = {recipe.hold_out:g} leaves no image of class '{name}' to train on. Lower it, or add images."
         )
     plan = Plan.from_recipe(recipe, len(parts[0]))
-    if recipe.grow_sides and max(recipe.grow_sides) > min(images.size):
-        raise RecipeError(
-            f"grow_sides = {list(recipe.grow_sides)}: the images have {min(images.size)} pixels on their shorter side "
-            "and are not made larger."
-        )
     new_pipeline(recipe, 0, images.size, None, (0.5, 0.5, 0.5))
     with torch.device("meta"):
         network = models.create(recipe.model, len(images.classes), images.size)
-        if recipe.grow_sides:  # the network must take its smallest input too
-            models.create(recipe.model, len(images.classes), (min(recipe.grow_sides),) * 2)
+        if recipe.grow_scales:  # the network must take its smallest input too
+            models.create(recipe.model, len(images.classes), scaled(images.size, min(recipe.grow_scales)))
     Optimizers(network, recipe, plan, torch.float32)
 
 
