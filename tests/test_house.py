@@ -11,7 +11,7 @@ import podium
 
 SOURCE = Path(podium.__file__).parent
 ROOMS = ["data", "augment", "models", "training", "evaluation", "delivery", "api", "cli"]  # from left to right
-COMMON = {"errors", "files", "recipe", "recipe_rules", "run", "runtime"}
+COMMON = {"errors", "files", "recipe", "run", "runtime"}
 
 
 def imported_parts(path: Path) -> set[str]:

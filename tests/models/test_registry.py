@@ -17,12 +17,14 @@ def create(name, num_classes=10, size=32):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_parameter_count_is_as_declared(name):
-    assert sum(parameter.numel() for parameter in create(name).parameters()) == ENTRIES[name].num_parameters
+    assert (
+        sum(parameter.numel() for parameter in create(name).parameters()) == ENTRIES[name].forms["cifar"].num_parameters
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_smallest_size_works_and_a_smaller_one_is_refused(name):
-    smallest = ENTRIES[name].min_size
+    smallest = ENTRIES[name].forms["cifar"].min_size
     net = create(name, num_classes=3, size=smallest).eval()
     assert net(torch.zeros(2, 3, smallest, smallest)).shape == (2, 3)
     with pytest.raises(RecipeError, match=f"at least {smallest}×{smallest}"):
@@ -68,7 +70,7 @@ def test_state_dict_round_trip(name):
 
 def test_a_name_is_taken_once():
     with pytest.raises(ValueError, match="registered already"):
-        register("sprint", num_parameters=1, min_size=1, source="")(lambda num_classes: torch.nn.Identity())
+        register("sprint", source="")(lambda num_classes: torch.nn.Identity())
 
 
 def test_an_unknown_name_gets_the_nearest():

@@ -27,11 +27,13 @@ def models(json: Json = False) -> None:
     rows = [
         {
             "model": entry.name,
-            "num_parameters": entry.num_parameters,
-            "min_size": entry.min_size,
+            "form": name,
+            "num_parameters": form.num_parameters,
+            "min_size": form.min_size,
             "source": entry.source,
         }
         for entry in entries()
+        for name, form in entry.forms.items()
     ]
     _show(rows, {"num_parameters": "{:,}", "min_size": "{0}×{0}"}, json=json)
 

@@ -63,14 +63,16 @@ class Classifier(nn.Module):
         model_name: as registered.
         network: float (N, 3, H, W) → logits (N, K).
         preprocessing: what stands before the network.
+        form: of the model, as registered.
     """
 
     scale: Tensor
     shift: Tensor
 
-    def __init__(self, model_name: str, network: nn.Module, preprocessing: Preprocessing) -> None:
+    def __init__(self, model_name: str, network: nn.Module, preprocessing: Preprocessing, form: str = "auto") -> None:
         super().__init__()
         self.model_name = model_name
+        self.form = registry.resolve_form(model_name, form, preprocessing.image_size)
         self.network = network
         self.preprocessing = preprocessing
         # on the device from the start: made anew for each batch, they would have it wait for two copies
@@ -80,8 +82,18 @@ class Classifier(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """uint8 (N, 3, H, W) → float32 logits (N, K)."""
-        logits: Tensor = self.network(_normalized(pixels, self.scale, self.shift))
-        return logits.float()
+        return self.outputs(pixels)[0]
+
+    def outputs(self, pixels: Tensor) -> list[Tensor]:
+        """The logits of the network's own head, then, in training, of each auxiliary one: float32 (N, K)."""
+        logits: Tensor | list[Tensor] = self.network(_normalized(pixels, self.scale, self.shift))
+        return [one.float() for one in ([logits] if isinstance(logits, Tensor) else logits)]
+
+    def state(self) -> dict[str, Tensor]:
+        """The network's weights and buffers without its auxiliary heads: what is needed to use it."""
+        only = tuple(f"{name}." for name in getattr(self.network, "auxiliary_names", ()))
+        state = self.network.state_dict()
+        return {name: tensor for name, tensor in state.items() if not name.startswith(only)} if only else state
 
     def save(self, path: Path) -> None:
         """Writes weights and preprocessing to one safetensors file, whole or not at all.
@@ -89,8 +101,9 @@ class Classifier(nn.Module):
         Raises:
             StorageError: the disk is full or not writable.
         """
-        state = {name: tensor.detach().cpu().contiguous() for name, tensor in self.network.state_dict().items()}
-        header = {"format": _FORMAT, "model": self.model_name, "preprocessing": json.dumps(asdict(self.preprocessing))}
+        state = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state().items()}
+        header = {"format": _FORMAT, "model": self.model_name, "form": self.form}
+        header["preprocessing"] = json.dumps(asdict(self.preprocessing))
         write_atomically(path, safetensors.torch.save(state, metadata=header))
 
     @staticmethod
@@ -112,10 +125,11 @@ class Classifier(nn.Module):
                 state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
             values = json.loads(header["preprocessing"])
             preprocessing = Preprocessing(**{key: tuple(value) for key, value in values.items()})
-            network = registry.create(header["model"], len(preprocessing.classes), preprocessing.image_size)
+            form = header.get("form", "auto")  # files of before there were forms lack it
+            network = registry.create(header["model"], len(preprocessing.classes), preprocessing.image_size, form=form)
             network.load_state_dict(state)
         except (safetensors.SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
             raise RunError(f"{path} is damaged: {reason}.\nTrain again, or copy the run anew.") from error
-        classifier = Classifier(header["model"], network, preprocessing).eval()
+        classifier = Classifier(header["model"], network, preprocessing, form).eval()
         return classifier.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]

@@ -8,13 +8,11 @@ Shapes: N images, K classes, side S of the input, C channels of a stage.
 
 from __future__ import annotations
 
-from functools import partial
-
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from podium.models.folding import conv_norm, conv_norm_add, norm_conv
-from podium.models.registry import register
+from podium.models.registry import cifar, register
 
 __all__ = ["SeedResNet18", "SeedResNet164V2"]
 
@@ -140,16 +138,13 @@ def _xavier(module: nn.Module) -> None:
             nn.init.zeros_(module.bias)
 
 
-_register = partial(register, min_size=8)
-
-
-@_register("seed_resnet18", num_parameters=11_176_970, source="the MXNet seed")
+@register("seed_resnet18", cifar=cifar(11_176_970), source="the MXNet seed")
 def seed_resnet18(num_classes: int) -> nn.Module:
     """The seed's ResNet-18."""
     return SeedResNet18(num_classes)
 
 
-@_register("seed_resnet164_v2", num_parameters=2_563_402, source="the MXNet seed")
+@register("seed_resnet164_v2", cifar=cifar(2_563_402), source="the MXNet seed")
 def seed_resnet164_v2(num_classes: int) -> nn.Module:
     """The seed's "ResNet-164 v2"."""
     return SeedResNet164V2(num_classes)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from podium.models.registry import register
+from podium.models.registry import cifar, register
 
 __all__ = ["Sprint"]
 
@@ -126,13 +126,13 @@ def _norm(num_channels: int) -> nn.BatchNorm2d:
     return norm
 
 
-@register("sprint", num_parameters=1_972_792, min_size=9, source="arXiv 2404.00498, Muon form")
+@register("sprint", cifar=cifar(1_972_792, min_size=9), source="arXiv 2404.00498, Muon form")
 def sprint(num_classes: int) -> nn.Module:
     """The net of the recipe `sprint`."""
     return Sprint(num_classes)
 
 
-@register("sprint96", num_parameters=9_918_776, min_size=9, source="arXiv 2404.00498, airbench96")
+@register("sprint96", cifar=cifar(9_918_776, min_size=9), source="arXiv 2404.00498, airbench96")
 def sprint96(num_classes: int) -> nn.Module:
     """The net of the recipe `sprint96`: wider, deeper, with skips."""
     return Sprint(num_classes, widths=(128, 384, 512), depth=3)

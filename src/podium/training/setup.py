@@ -55,9 +55,10 @@ def check(recipe: Recipe, images: Images, parts: Parts) -> None:
     plan = Plan.from_recipe(recipe, len(parts[0]))
     new_pipeline(recipe, 0, images.size, None, (0.5, 0.5, 0.5))
     with torch.device("meta"):
-        network = models.create(recipe.model, len(images.classes), images.size)
+        network = new_network(recipe, len(images.classes), images.size)
         if recipe.grow_scales:  # the network must take its smallest input too
-            models.create(recipe.model, len(images.classes), scaled(images.size, min(recipe.grow_scales)))
+            form = models.resolve_form(recipe.model, recipe.form, images.size)
+            models.resolve_form(recipe.model, form, scaled(images.size, min(recipe.grow_scales)))
     Optimizers(network, recipe, plan, torch.float32)
 
 
@@ -80,17 +81,30 @@ def new_pipeline(
     )
 
 
+def new_network(recipe: Recipe, num_classes: int, image_size: tuple[int, int]) -> nn.Module:
+    """The recipe's model, as it is trained. Raises RecipeError if there is none such."""
+    return models.create(
+        recipe.model,
+        num_classes,
+        image_size,
+        form=recipe.form,
+        dropout=recipe.dropout,
+        stochastic_depth=recipe.stochastic_depth,
+        auxiliary_heads=recipe.auxiliary_weight > 0,
+    )
+
+
 def new_classifier(recipe: Recipe, seed: int, images: Images) -> Classifier:
     """Initial weights, and the preprocessing measured on the training images where the recipe doesn't state it."""
     with isolated_seed(seed, "weights"):
-        network = models.create(recipe.model, len(images.classes), images.size)
+        network = new_network(recipe, len(images.classes), images.size)
     if recipe.norm_momentum:
         for module in network.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.momentum = recipe.norm_momentum
     mean, std = (recipe.mean, recipe.std) if recipe.mean else mean_and_std(images)
     preprocessing = Preprocessing(images.classes, images.size, _three(mean), _three(std))
-    return Classifier(recipe.model, network, preprocessing)
+    return Classifier(recipe.model, network, preprocessing, recipe.form)
 
 
 def prepare_network(classifier: Classifier, pixels: Tensor, seed: int) -> None:

@@ -15,40 +15,69 @@ from typing import TYPE_CHECKING, Any, get_args
 from podium.errors import RecipeError
 
 if TYPE_CHECKING:
-    from podium.recipe import Recipe
+    from podium.recipe.fields import Recipe
 
 __all__ = ["check", "check_used", "nearest", "typed"]
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "last_batch": ("keep", "drop"),
-    "optimizer": ("sgd", "muon"),
+    "form": ("auto", "cifar", "imagenet"),
+    "optimizer": ("sgd", "adamw", "lion", "muon"),
     "momentum_form": ("torch", "mxnet"),
-    "schedule": ("constant", "linear", "step"),
+    "schedule": ("constant", "linear", "cosine", "one_cycle", "step"),
+    "average": ("none", "ema", "swa"),
     "loss_reduction": ("mean", "sum", "sum_over_batch_size"),
     "flip": ("none", "random", "alternating"),
+    "border": ("reflect", "mean", "black"),
+    "policy": ("none", "trivialaugment", "randaugment", "autoaugment"),
     "tta": ("none", "mirror", "mirror_translate"),
     "precision": ("auto", "bf16", "fp32"),
     "compile": ("none", "default", "max"),
 }
-_POSITIVE = ("epochs", "batch_size", "learning_rate")
+_POSITIVE = ("epochs", "batch_size", "accumulate", "learning_rate", "policy_ops")
 _NOT_NEGATIVE = (
     "weight_decay",
     "bias_learning_rate",
     "head_learning_rate",
     "whiten_bias_epochs",
     "schedule_period",
+    "warmup_epochs",
+    "auxiliary_weight",
+    "clip_norm",
+    "sam_radius",
+    "mixup",
+    "cutmix",
+    "sharpness",
+    "contrast",
+    "saturation",
+    "rotate",
+    "posterize",
+    "policy_magnitude",
     "evaluate_every",
     "translate",
     "cutout",
     "resize",
 )
-_BELOW_ONE = ("hold_out", "momentum", "sgd_momentum", "label_smoothing", "norm_momentum", "skip_learned")
-_UP_TO_ONE = ("schedule_factor", "brightness", "hue", "crop_area_min", "tta_fraction")
-_ONLY_WITH = (
-    ("optimizer", "sgd", ("nesterov", "momentum_form")),
-    ("optimizer", "muon", ("bias_learning_rate", "head_learning_rate", "sgd_momentum", "whiten_bias_epochs")),
-    ("schedule", "step", ("schedule_period", "schedule_factor")),
+_BELOW_ONE: tuple[str, ...] = ("hold_out", "momentum", "sgd_momentum", "label_smoothing", "norm_momentum", "skip_learned")
+_BELOW_ONE += ("dropout", "stochastic_depth", "ema_decay", "swa_from", "schedule_peak")
+_UP_TO_ONE: tuple[str, ...] = ("schedule_factor", "brightness", "hue", "crop_area_min", "tta_fraction")
+_UP_TO_ONE += ("grey", "solarize", "equalize", "autocontrast", "erasing")
+_ONLY_WITH: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
+    ("optimizer", ("sgd",), ("nesterov", "momentum_form")),
+    ("optimizer", ("sgd", "muon"), ("momentum",)),
+    ("optimizer", ("sgd", "adamw", "lion"), ("decay_all",)),
+    ("optimizer", ("adamw", "lion"), ("betas",)),
+    ("optimizer", ("muon",), ("bias_learning_rate", "head_learning_rate", "sgd_momentum", "whiten_bias_epochs")),
+    ("schedule", ("step",), ("schedule_period", "schedule_milestones", "schedule_factor")),
+    ("schedule", ("one_cycle",), ("schedule_peak",)),
+    ("average", ("ema",), ("ema_decay",)),
+    ("average", ("swa",), ("swa_from",)),
+    ("policy", ("randaugment",), ("policy_ops", "policy_magnitude")),
+    ("tta", ("mirror", "mirror_translate"), ("tta_fraction",)),
 )
+"""Keys that do nothing unless another key has one of some values."""
+_NEEDS = (("border", "translate", "above 0"), ("crop_ratio", "crop_area_min", "below 1"))
+"""Keys that do nothing where a number has its default."""
 
 
 def check(recipe: Recipe) -> None:
@@ -96,8 +125,28 @@ def check(recipe: Recipe) -> None:
         raise _value_error("skip_between", list(recipe.skip_between), "two parts of the training, such as [0.5, 1.0]")
     if recipe.skip_learned > 0.5:
         raise _value_error("skip_learned", recipe.skip_learned, "at most 0.5: half of the images, drawn from all")
-    if recipe.schedule == "step" and recipe.schedule_period <= 0:
-        raise RecipeError("schedule 'step' needs schedule_period: the epochs between two steps, above 0.")
+    if recipe.schedule == "step" and bool(recipe.schedule_period) == bool(recipe.schedule_milestones):
+        raise RecipeError(
+            "schedule 'step' needs schedule_period, the epochs between two steps, or else schedule_milestones."
+        )
+    if not _is_ascending(0, recipe.schedule_milestones):
+        raise _value_error("schedule_milestones", list(recipe.schedule_milestones), "ascending epochs above 0")
+    if not recipe.warmup_epochs < recipe.epochs:
+        raise _value_error("warmup_epochs", recipe.warmup_epochs, f"fewer than the {recipe.epochs:g} epochs")
+    if len(recipe.betas) not in (0, 2) or not all(0 <= beta < 1 for beta in recipe.betas):
+        raise _value_error("betas", list(recipe.betas), "two numbers, at least 0 and below 1")
+    if recipe.accumulate > 1 and recipe.accumulate > recipe.batch_size // 2:
+        raise _value_error(
+            "accumulate", recipe.accumulate, "at most half of batch_size: a part has two images at least"
+        )
+    if recipe.crop_ratio < 1:
+        raise _value_error("crop_ratio", recipe.crop_ratio, "1 or more: it is the larger of both proportions")
+    if not 0 <= recipe.shear < 90:
+        raise _value_error("shear", recipe.shear, "degrees, at least 0 and below 90")
+    if recipe.posterize > 8:
+        raise _value_error("posterize", recipe.posterize, "bits, up to 8")
+    if recipe.policy_magnitude > 30:
+        raise _value_error("policy_magnitude", recipe.policy_magnitude, "0 to 30")
     if recipe.optimizer == "muon" and not (recipe.bias_learning_rate > 0 and recipe.head_learning_rate > 0):
         raise RecipeError("optimizer 'muon' needs bias_learning_rate and head_learning_rate above 0.")
     if recipe.nesterov and recipe.momentum == 0:
@@ -107,12 +156,16 @@ def check(recipe: Recipe) -> None:
 def check_used(recipe: Recipe, settings: Mapping[str, object]) -> None:
     """Raises RecipeError for a setting that `recipe`, which has it already, would ignore."""
     for key in settings:
-        for decides, choice, keys in _ONLY_WITH:
-            if key in keys and getattr(recipe, decides) != choice:
+        for decides, choices, keys in _ONLY_WITH:
+            if key in keys and getattr(recipe, decides) not in choices:
+                wanted = " or ".join(f"'{choice}'" for choice in choices)
                 raise RecipeError(
-                    f"{key} would be ignored: it works with {decides} = '{choice}', "
+                    f"{key} would be ignored: it works with {decides} = {wanted}, "
                     f"and this recipe's is '{getattr(recipe, decides)}'."
                 )
+        for needy, needed, amount in _NEEDS:
+            if key == needy and getattr(recipe, needed) == getattr(type(recipe), needed):
+                raise RecipeError(f"{key} would be ignored: it works with {needed} {amount}.")
 
 
 def nearest(word: object, known: Iterable[str]) -> str:

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from importlib import resources
-from pathlib import Path
 from typing import Any, get_type_hints
 
-from podium import recipe_rules as rules
 from podium.errors import RecipeError
+from podium.recipe import rules
 
-__all__ = ["Recipe", "default_recipe", "load_recipe", "recipe_names"]
+__all__ = ["Recipe"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +25,16 @@ class Recipe:
     """Names the run folder."""
     model: str = "sprint"
     """A name from `podium models`."""
+    form: str = "auto"
+    """Of the network. cifar: for small images, its stem keeps their size; imagenet: as the paper has it. auto: imagenet
+    from 96 pixels a side on, or the only one there is."""
+    dropout: float = 0.0
+    """Part of the activations set to 0, where the network's paper does so (nets with dropout)."""
+    stochastic_depth: float = 0.0
+    """Probability that a residual block is skipped, rising from near 0 at the first to this at the last (residual
+    nets; arXiv 1603.09382)."""
+    auxiliary_weight: float = 0.0
+    """Of the loss of each auxiliary head, which only training has (googlenet; the paper's is 0.3); 0: no such heads."""
 
     hold_out: float = 0.1
     """Fraction of the labelled images, stratified by class, that is kept from training to measure accuracy; 0: none."""
@@ -41,6 +49,8 @@ class Recipe:
     """Passes over the training images; a fraction stops within one."""
     batch_size: int = 128
     """Images a step."""
+    accumulate: int = 1
+    """Parts that a step's batch is computed in, one after the other, to save memory; BN sees the parts."""
     grow_scales: tuple[float, ...] = ()
     """Growing resolution: the parts of their own size at which the images are shown first, one after the other."""
     grow_until: tuple[float, ...] = ()
@@ -54,19 +64,24 @@ class Recipe:
     """keep: an epoch's last batch may be short. drop: its images wait for another epoch."""
 
     optimizer: str = "sgd"
-    """sgd, or muon: Muon for the convolutions' filters, SGD with Nesterov momentum for biases and head."""
+    """sgd; adamw; lion (arXiv 2302.06675); muon: Muon for the convolutions' filters, SGD with Nesterov momentum for
+    biases and head."""
     learning_rate: float = 0.1
-    """At the schedule's multiplier 1. With muon: of the filters."""
+    """At the schedule's multiplier 1, its highest. With muon: of the filters."""
     momentum: float = 0.9
-    """With muon: of the filters."""
+    """Of sgd; with muon: of the filters."""
+    betas: tuple[float, ...] = ()
+    """How slowly the two running means follow (adamw, lion). Empty: 0.9 and 0.999 for adamw, 0.9 and 0.99 for lion."""
     momentum_form: str = "torch"
     """How a falling learning rate meets the momentum (sgd). torch: at once. mxnet: what was gathered keeps the rate
     that it was gathered at."""
     nesterov: bool = False
     """Look ahead along the momentum (sgd; muon always does)."""
     weight_decay: float = 0.0
-    """sgd: added to the gradient, times the weight, for every parameter. muon: what biases and head shrink by in a
-    step at full learning rate; the filters have their norm fixed instead."""
+    """sgd: added to the gradient, times the weight. adamw, lion: what a weight shrinks by in a step, times the learning
+    rate. muon: what biases and head shrink by in a step at full learning rate; the filters have their norm fixed."""
+    decay_all: bool = True
+    """Whether biases and BN's parameters decay too (sgd, adamw, lion)."""
     bias_learning_rate: float = 0.0
     """Of the biases (muon)."""
     head_learning_rate: float = 0.0
@@ -77,11 +92,31 @@ class Recipe:
     """The whitening layer's bias is trained this long, its learning rate falling to 0 (nets with one, muon)."""
 
     schedule: str = "constant"
-    """constant; linear: falls to 0 at the end; step: times `schedule_factor` every `schedule_period` epochs."""
+    """constant; linear: falls to 0 at the end; cosine: falls to 0 along half a wave; one_cycle: rises from a 25th until
+    `schedule_peak`, then falls as cosine does; step: times `schedule_factor` every `schedule_period` epochs, or at each
+    of `schedule_milestones`."""
+    warmup_epochs: float = 0.0
+    """The rate rises linearly from 0 during so many epochs; the schedule's shape fills the rest."""
+    schedule_peak: float = 0.3
+    """The part of the training at which `one_cycle` is at its highest."""
     schedule_period: float = 0.0
-    """Epochs between two steps of the schedule `step`."""
+    """Epochs between two steps of the schedule `step`; 0: `schedule_milestones` say when."""
+    schedule_milestones: tuple[float, ...] = ()
+    """The epochs, ascending, after which the schedule `step` steps."""
     schedule_factor: float = 0.1
     """What a step of the schedule `step` multiplies by."""
+
+    clip_norm: float = 0.0
+    """The gradient's length over all parameters is cut to this; 0: not. Of the gradient as `loss_reduction` has it."""
+    sam_radius: float = 0.0
+    """Sharpness-aware minimisation (arXiv 2010.01412): the gradient is taken so far uphill, which doubles the time."""
+    average: str = "none"
+    """What the trained weights are. none: the last ones; ema: an exponential moving average; swa: the mean of those at
+    the epochs' ends from `swa_from` on (arXiv 1803.05407). Averages have BN's statistics measured anew."""
+    ema_decay: float = 0.999
+    """Part of the moving average that a step keeps; less in the first steps, so that it doesn't remember the start."""
+    swa_from: float = 0.75
+    """The part of the training from which on epochs' ends are averaged."""
 
     norm_momentum: float = 0.0
     """How fast BN's running statistics follow a batch's; 0: as the network has it."""
@@ -89,21 +124,62 @@ class Recipe:
     """Part of the target spread evenly over all classes."""
     loss_reduction: str = "mean"
     """Over a batch: mean, sum, or sum_over_batch_size: the sum over `batch_size`, even where the batch is short."""
+    mixup: float = 0.0
+    """Images are blended with another of their batch, by a part drawn from Beta(mixup, mixup), and so are their targets
+    (arXiv 1710.09412); 0: not. With `cutmix` too, a coin decides for each image."""
+    cutmix: float = 0.0
+    """A box of another image of the batch is pasted over, its area drawn from Beta(cutmix, cutmix), and targets are
+    blended by area (arXiv 1905.04899); 0: not."""
 
     resize: int = 0
     """Side in pixels to which images are resized before all other augmentation; 0: not."""
     brightness: float = 0.0
     """Brightness times a factor uniform in [1 - brightness, 1 + brightness]."""
+    contrast: float = 0.0
+    """Distance from the image's mean grey times a factor uniform in [1 - contrast, 1 + contrast]."""
+    saturation: float = 0.0
+    """Distance from the pixel's own grey times a factor uniform in [1 - saturation, 1 + saturation]."""
+    sharpness: float = 0.0
+    """Distance from the smoothed image times a factor uniform in [1 - sharpness, 1 + sharpness]."""
     hue: float = 0.0
-    """Hue turned by a part of the circle uniform in [-hue, hue]; 0.5 reaches every hue."""
+    """Hue turned, in HLS space, by a part of the circle uniform in [-hue, hue]; 0.5 reaches every hue."""
+    grey: float = 0.0
+    """Probability that an image loses its colours."""
+    posterize: int = 0
+    """Images keep only a number of bits of each channel, uniform from this to 8; 0: all."""
+    solarize: float = 0.0
+    """Probability that levels from a threshold on, uniform over all levels, are inverted."""
+    equalize: float = 0.0
+    """Probability that each channel's histogram is flattened."""
+    autocontrast: float = 0.0
+    """Probability that each channel is stretched to the full range."""
     crop_area_min: float = 1.0
     """Crop of area uniform in [crop_area_min, 1] of the image, resized back to the net's input; 1: no crop."""
+    crop_ratio: float = 1.0
+    """The crop's width over height is off from the input's by a factor log-uniform in [1/crop_ratio, crop_ratio]."""
     flip: str = "none"
     """Left-right. random: a fair coin each time. alternating: a coin in the first epoch, then turned every epoch."""
     translate: int = 0
-    """Shift by up to this many pixels each way, borders reflected."""
+    """Shift by up to this many pixels each way."""
+    border: str = "reflect"
+    """What `translate` brings in at the edges. reflect: the image mirrored; mean: the training images' mean colour, as
+    padding normalised images by zeros does; black."""
+    rotate: float = 0.0
+    """Turned by an angle uniform in [-rotate, rotate] degrees, bilinear; what comes in has the mean colour."""
+    shear: float = 0.0
+    """Sheared along x and along y by angles uniform in [-shear, shear] degrees."""
+    policy: str = "none"
+    """Operations drawn for each image. trivialaugment: one of 14 at a random strength (arXiv 2103.10158, its wide
+    space); randaugment: `policy_ops` of 14 at `policy_magnitude` (arXiv 1909.13719); autoaugment: one of the 25 pairs
+    found for CIFAR-10 (arXiv 1805.09501)."""
+    policy_ops: int = 2
+    """Operations an image (randaugment)."""
+    policy_magnitude: int = 9
+    """Their strength, 0 to 30 (randaugment)."""
     cutout: int = 0
     """A square of this many pixels a side is painted over with the training images' mean; 0: none."""
+    erasing: float = 0.0
+    """Probability that a box of 2 to 33 % of the area is painted over with the mean colour (arXiv 1708.04896)."""
 
     tta: str = "none"
     """Test-time augmentation. mirror: with the mirrored image; mirror_translate: and both shifted by a pixel."""
@@ -161,66 +237,6 @@ class Recipe:
             return Recipe(**values)
         except RecipeError as error:
             raise RecipeError(f"{where}: {error}") from None
-
-
-def recipe_names() -> list[str]:
-    """Names of the recipes that ship, sorted."""
-    folder = resources.files("podium") / "recipes"
-    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
-
-
-def recipe_text(name: str) -> str:
-    """The TOML of a recipe that ships, its header included."""
-    return (resources.files("podium") / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
-
-
-def default_recipe(num_images: int, settings: Iterable[str] = ()) -> Recipe:
-    """What `train` takes when no recipe is named: `sprint`, or below 10,000 images `sprint_small`.
-
-    Below 1,250 images the batch is made smaller too, a tenth of them. Raises RecipeError as `load_recipe`.
-    """
-    if num_images >= 10_000:
-        return load_recipe("sprint", settings)
-    recipe = load_recipe("sprint_small")
-    recipe = replace(recipe, batch_size=min(recipe.batch_size, max(2, num_images // 10)))
-    return recipe.with_settings(dict(_parse_setting(setting) for setting in settings))
-
-
-def load_recipe(name_or_path: str | Path, settings: Iterable[str] = ()) -> Recipe:
-    """A shipped recipe by name, or a TOML file by path, with `key=value` settings applied.
-
-    Raises:
-        RecipeError: no such recipe, an unknown key, or an impossible value.
-    """
-    text, where = _find(str(name_or_path))
-    recipe = Recipe.from_toml(text, where)
-    return recipe.with_settings(dict(_parse_setting(setting) for setting in settings))
-
-
-def _find(name: str) -> tuple[str, str]:
-    names = recipe_names()
-    if name in names:
-        return recipe_text(name), f"recipe {name}"
-    path = Path(name)
-    if path.is_file():
-        try:
-            return path.read_text(encoding="utf-8"), str(path)
-        except (OSError, UnicodeDecodeError) as error:
-            raise RecipeError(f"{path} can't be read as a recipe: {error}.") from None
-    raise RecipeError(
-        f"There is no recipe '{name}'{rules.nearest(name, names)}.\n"
-        f"Recipes that ship: {', '.join(names)}; or give the path of a TOML file."
-    )
-
-
-def _parse_setting(setting: str) -> tuple[str, object]:
-    key, equals, value = setting.partition("=")
-    if not equals:
-        raise RecipeError(f"--set {setting}: it takes key=value, such as --set epochs=10.")
-    try:
-        return key.strip(), tomllib.loads(f"value = {value.strip()}")["value"]
-    except tomllib.TOMLDecodeError:  # a bare word
-        return key.strip(), value.strip()
 
 
 def _check_keys(values: Mapping[str, object], where: str) -> None:

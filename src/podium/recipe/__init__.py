@@ -1,0 +1,9 @@
+"""Recipe: everything that decides a training, as one frozen dataclass; read from TOML, changed by `--set`.
+
+Imports nothing heavy, so that the command line can check a recipe before it loads torch.
+"""
+
+from podium.recipe.fields import Recipe
+from podium.recipe.shipped import default_recipe, load_recipe, recipe_names, recipe_text
+
+__all__ = ["Recipe", "default_recipe", "load_recipe", "recipe_names", "recipe_text"]

@@ -1,0 +1,75 @@
+"""Where recipes come from: those that ship, TOML files, and `key=value` settings on top."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable
+from dataclasses import replace
+from importlib import resources
+from pathlib import Path
+
+from podium.errors import RecipeError
+from podium.recipe import rules
+from podium.recipe.fields import Recipe
+
+__all__ = ["default_recipe", "load_recipe", "recipe_names", "recipe_text"]
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes that ship, sorted."""
+    folder = resources.files("podium") / "recipes"
+    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def recipe_text(name: str) -> str:
+    """The TOML of a recipe that ships, its header included."""
+    return (resources.files("podium") / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
+
+
+def default_recipe(num_images: int, settings: Iterable[str] = ()) -> Recipe:
+    """What `train` takes when no recipe is named: `sprint`, or below 10,000 images `sprint_small`.
+
+    Below 1,250 images the batch is made smaller too, a tenth of them. Raises RecipeError as `load_recipe`.
+    """
+    if num_images >= 10_000:
+        return load_recipe("sprint", settings)
+    recipe = load_recipe("sprint_small")
+    recipe = replace(recipe, batch_size=min(recipe.batch_size, max(2, num_images // 10)))
+    return recipe.with_settings(dict(_parse_setting(setting) for setting in settings))
+
+
+def load_recipe(name_or_path: str | Path, settings: Iterable[str] = ()) -> Recipe:
+    """A shipped recipe by name, or a TOML file by path, with `key=value` settings applied.
+
+    Raises:
+        RecipeError: no such recipe, an unknown key, or an impossible value.
+    """
+    text, where = _find(str(name_or_path))
+    recipe = Recipe.from_toml(text, where)
+    return recipe.with_settings(dict(_parse_setting(setting) for setting in settings))
+
+
+def _find(name: str) -> tuple[str, str]:
+    names = recipe_names()
+    if name in names:
+        return recipe_text(name), f"recipe {name}"
+    path = Path(name)
+    if path.is_file():
+        try:
+            return path.read_text(encoding="utf-8"), str(path)
+        except (OSError, UnicodeDecodeError) as error:
+            raise RecipeError(f"{path} can't be read as a recipe: {error}.") from None
+    raise RecipeError(
+        f"There is no recipe '{name}'{rules.nearest(name, names)}.\n"
+        f"Recipes that ship: {', '.join(names)}; or give the path of a TOML file."
+    )
+
+
+def _parse_setting(setting: str) -> tuple[str, object]:
+    key, equals, value = setting.partition("=")
+    if not equals:
+        raise RecipeError(f"--set {setting}: it takes key=value, such as --set epochs=10.")
+    try:
+        return key.strip(), tomllib.loads(f"value = {value.strip()}")["value"]
+    except tomllib.TOMLDecodeError:  # a bare word
+        return key.strip(), value.strip()
