@@ -26,6 +26,7 @@ def train(
     recipe: Recipe | str | Path | None = None,
     *,
     settings: Mapping[str, object] | None = None,
+    init: str | Path | None = None,
     seed: int = 0,
     out: str | Path | None = None,
     runtime: Runtime | None = None,
@@ -42,6 +43,8 @@ def train(
         data: what `open` gives, or what it takes.
         recipe: a Recipe, a shipped one's name, or a TOML file's path; None: `sprint`, or `sprint_small` for few images.
         settings: keys of the recipe to set anew, such as {"epochs": 10}.
+        init: weights to begin with, in place of random ones: a .safetensors file or one that torch saved, with
+            torchvision's names for its architectures, or a run's model. A head for other classes is made anew.
         seed: decides initial weights, order and augmentation.
         out: the run's folder; None: runs/<time>-<recipe>.
         runtime: device and precision; None: the best there is, as the recipe's precision says.
@@ -56,7 +59,7 @@ def train(
         The run; its manifest's "hold_out" has the accuracy. It isn't finished if `should_stop` ended it.
 
     Raises:
-        DataError, RecipeError, RunError, StorageError: as their names say; then there is no new run.
+        DataError, RecipeError, RunError, StorageError, WeightsError: as their names say; then there is no new run.
     """
     if out is not None:
         Run.check_new(Path(out))
@@ -66,11 +69,17 @@ def train(
         recipe = default_recipe(len(images)) if recipe is None else load_recipe(recipe)
     recipe = recipe.with_settings(settings or {})
     parts = split(images, recipe)
-    check(recipe, images, parts)
+    initial = None if init is None else _weights_file(Path(init))
+    check(recipe, images, parts, initial)
     runtime = runtime or prepare(recipe.precision)
-    manifest = new_manifest(dataset, recipe, parts, runtime, operator.index(seed), command)
+    manifest = new_manifest(dataset, recipe, parts, runtime, operator.index(seed), command, initial)
     run = Run.create(None if out is None else Path(out), recipe, manifest)
     return _sit(run, images, parts, runtime, on_begin, on_progress, on_batch, should_stop, checkpoint_seconds)
+
+
+def _weights_file(path: Path) -> Path:
+    """The file that --init names: itself, or a run's model."""
+    return Run.open(path).model_path if path.is_dir() else path
 
 
 def resume(

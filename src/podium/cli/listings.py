@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from podium.cli.options import Json
+from podium.cli.options import Json, Threads
 
 
 def recipes(json: Json = False) -> None:
@@ -20,22 +20,46 @@ def recipes(json: Json = False) -> None:
     _show(rows, {"epochs": "{:g}"}, json=json)
 
 
-def models(json: Json = False) -> None:
-    """List the networks."""
-    from podium.models import entries
+def models(
+    time: Annotated[bool, typer.Option("--time", help="Measure how many images a second each trains on here.")] = False,
+    batch_size: Annotated[int, typer.Option(min=2, help="Images a step while measuring.")] = 128,
+    threads: Threads = None,
+    json: Json = False,
+) -> None:
+    """List the networks: forms, parameters, operations an image, sizes; with --time their speed in training."""
+    from statistics import median
 
-    rows = [
-        {
-            "model": entry.name,
-            "form": name,
-            "num_parameters": form.num_parameters,
-            "min_size": form.min_size,
-            "source": entry.source,
-        }
-        for entry in entries()
-        for name, form in entry.forms.items()
-    ]
-    _show(rows, {"num_parameters": "{:,}", "min_size": "{0}×{0}"}, json=json)
+    from podium import runtime
+    from podium.cli.display import bars
+    from podium.models import count_operations, entries
+    from podium.training.speed import step_speeds
+
+    forms = [(entry, name, form) for entry in entries() for name, form in entry.forms.items()]
+    rows: list[dict[str, Any]] = []
+    with bars() as bar:
+        for number, (entry, name, form) in enumerate(forms):
+            row: dict[str, Any] = {
+                "model": entry.name,
+                "form": name,
+                "num_parameters": form.num_parameters,
+                "operations": count_operations(entry.name, name),
+                "image_size": form.image_size,
+                "min_size": form.min_size,
+            }
+            if time:
+                bar("Measuring", number, len(forms))
+                ready = runtime.prepare(num_threads=threads)
+                size = max(
+                    min(batch_size, 16), batch_size // (form.image_size // 32) ** 2
+                )  # large images: about as many pixels
+                speeds = step_speeds(entry.name, name, ready, batch_size=size)
+                row["images_per_second"] = round(median(speeds), 1)
+            rows.append(row | {"source": entry.source})
+    formats = {"num_parameters": "{:,}", "image_size": "{0}×{0}", "min_size": "{0}×{0}"}
+    if not json:
+        for row in rows:
+            row["operations"] = f"{row['operations'] / 1e9:.2f} G"
+    _show(rows, formats, json=json)
 
 
 def runs(

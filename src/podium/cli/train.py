@@ -31,6 +31,13 @@ def train(
     setting: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the recipe; repeatable.")
     ] = None,
+    init: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE|RUN",
+            help="Weights to begin with: .safetensors, .pth, or a run's. A head for other classes is made anew.",
+        ),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Decides weights, order and augmentation. [default: 0]")] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="The run's folder. [default: runs/<time>-<recipe>]")
@@ -46,7 +53,8 @@ def train(
 
     Ctrl-C stops after the step under way, with a checkpoint from which --resume goes on.
     """
-    given = {"--recipe": recipe, "--set": setting, "--seed": seed, "--out": out, "--image-size": image_size}
+    given = {"--recipe": recipe, "--set": setting, "--init": init, "--seed": seed, "--out": out}
+    given["--image-size"] = image_size
     if resume is not None and (clash := [name for name, value in given.items() if value is not None]):
         raise RunError(f"{' and '.join(clash)} can't go with --resume: the run keeps what it began with.")
     if resume is None and data is None:
@@ -113,6 +121,7 @@ def train(
             run = api.train(
                 dataset,
                 chosen,
+                init=init,
                 seed=seed or 0,
                 out=out,
                 runtime=ready,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Protocol
 
 import safetensors
 import safetensors.torch
@@ -13,48 +15,54 @@ from torch import Tensor, nn
 from podium.errors import RunError
 from podium.files import write_atomically
 from podium.models import Preprocessing
-from podium.training.optimizers import Optimizers
-from podium.training.order import Order
 
-__all__ = ["State", "load", "save"]
+__all__ = ["Part", "State", "load", "save"]
+
+
+class Part(Protocol):
+    """Something whose tensors a checkpoint keeps: the optimizers, the order, the average of the weights."""
+
+    def state(self) -> dict[str, Tensor]:
+        """What it needs to go on."""
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Puts back what `state` gave. Raises KeyError or RuntimeError if it is another training's."""
 
 
 @dataclass
 class State:
     """Where a training stands.
 
-    With the weights, the momentum and, where learned images are left out, their losses this is all: random draws are
-    named by seed and step.
+    With the weights and the parts' tensors this is all: random draws are named by seed and step.
 
     Attributes:
         step: steps done.
         loss_sum: of this epoch so far, summed over its images.
-        num_hits: of this epoch so far: images whose class was right when they were trained on.
+        num_hits: of this epoch so far: images whose class was right when they were trained on; a blended one may count
+            in part.
         num_seen: of this epoch so far.
         train_seconds: spent on steps, over all sittings.
     """
 
     step: int = 0
     loss_sum: float = 0.0
-    num_hits: int = 0
+    num_hits: float = 0.0
     num_seen: int = 0
     train_seconds: float = 0.0
 
 
-def save(
-    path: Path, state: State, network: nn.Module, optimizers: Optimizers, order: Order, preprocessing: Preprocessing
-) -> None:
+def save(path: Path, state: State, network: nn.Module, preprocessing: Preprocessing, parts: Mapping[str, Part]) -> None:
     """Writes the checkpoint, whole or not at all. Raises StorageError; the one before then stays."""
     tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
-    tensors |= {f"optimizer.{name}": tensor for name, tensor in optimizers.state().items()}
-    tensors |= {f"order.{name}": tensor for name, tensor in order.state().items()}
+    for part, kept in parts.items():
+        tensors |= {f"{part}.{name}": tensor for name, tensor in kept.state().items()}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     header = {"state": json.dumps(asdict(state)), "preprocessing": json.dumps(asdict(preprocessing))}
     write_atomically(path, safetensors.torch.save(tensors, metadata=header))
 
 
-def load(path: Path, network: nn.Module, optimizers: Optimizers, order: Order, preprocessing: Preprocessing) -> State:
-    """Puts weights, momentum and what is known of the images back into `network`, `optimizers` and `order`.
+def load(path: Path, network: nn.Module, preprocessing: Preprocessing, parts: Mapping[str, Part]) -> State:
+    """Puts what `save` kept back into `network` and the parts.
 
     Raises:
         RunError: the file is damaged, or of another network or data.
@@ -66,8 +74,8 @@ def load(path: Path, network: nn.Module, optimizers: Optimizers, order: Order, p
         if json.loads(header["preprocessing"]) != json.loads(json.dumps(asdict(preprocessing))):
             raise ValueError("its images were preprocessed otherwise")
         network.load_state_dict(_under("network.", tensors))
-        optimizers.load_state(_under("optimizer.", tensors))
-        order.load_state(_under("order.", tensors))
+        for part, kept in parts.items():
+            kept.load_state(_under(f"{part}.", tensors))
         return State(**json.loads(header["state"]))
     except (safetensors.SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         reason = str(error).splitlines()[0]

@@ -40,6 +40,7 @@ class Engine:
         self._recipe = recipe
         self._classifier: Classifier | None = None
         self._losses = self._compiled(self._eager_losses)
+        self._blended_losses = self._compiled(self._eager_blended_losses)
         self._logits = self._compiled(self._eager_logits)
 
     @property
@@ -67,18 +68,27 @@ class Engine:
         self._classifier.preprocessing = classifier.preprocessing
         return self._classifier
 
-    def losses(self, pixels: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """The loss of each image, float32 (N,), with a graph to differentiate, and whether its class was right.
+    def losses(
+        self, pixels: Tensor, targets: Tensor, partner_targets: Tensor | None = None, part: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """The loss of each image, float32 (N,), with a graph to differentiate, and how far its guess was right.
 
         Args:
             pixels: uint8 (N, 3, H, W), augmented.
             targets: int64 (N,).
+            partner_targets: int64 (N,), of the images that these are blended with, if they are.
+            part: float32 (N,), how much of a blended image is its own.
+
+        Returns:
+            The losses, and float32 (N,): 1 where the guess is the target; of a blended image the part with that class.
         """
         if self._recipe.compile == "max":
             # the last step's outputs may be overwritten
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         with self.runtime.autocast():
-            return self._losses(pixels, targets)
+            if partner_targets is None or part is None:
+                return self._losses(pixels, targets)
+            return self._blended_losses(pixels, targets, partner_targets, part)
 
     @torch.no_grad()
     def logits(self, pixels: Tensor) -> Tensor:
@@ -87,9 +97,25 @@ class Engine:
             return self._logits(pixels).clone()  # a CUDA graph's next replay writes to the same place
 
     def _eager_losses(self, pixels: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        logits = self.classifier(pixels)  # (N, K)
-        losses = F.cross_entropy(logits, targets, label_smoothing=self._recipe.label_smoothing, reduction="none")
-        return losses, logits.argmax(1) == targets
+        outputs = self.classifier.outputs(pixels)  # (N, K) each
+        return self._loss(outputs, targets), (outputs[0].argmax(1) == targets).float()
+
+    def _eager_blended_losses(
+        self, pixels: Tensor, targets: Tensor, partner_targets: Tensor, part: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        outputs = self.classifier.outputs(pixels)  # (N, K) each
+        guesses = outputs[0].argmax(1)
+        losses = part * self._loss(outputs, targets) + (1 - part) * self._loss(outputs, partner_targets)
+        return losses, part * (guesses == targets) + (1 - part) * (guesses == partner_targets)
+
+    def _loss(self, outputs: list[Tensor], targets: Tensor) -> Tensor:
+        """Cross-entropy of the network's own head, and a part of that of each auxiliary one: (N,)."""
+        smoothing, weight = self._recipe.label_smoothing, self._recipe.auxiliary_weight
+        losses = [F.cross_entropy(one, targets, label_smoothing=smoothing, reduction="none") for one in outputs]
+        total = losses[0]
+        for auxiliary in losses[1:]:
+            total = total + weight * auxiliary
+        return total
 
     def _eager_logits(self, pixels: Tensor) -> Tensor:
         return torch.as_tensor(self.classifier(pixels))

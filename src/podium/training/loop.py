@@ -1,6 +1,6 @@
 """The one training loop.
 
-    order → batch → augment → forward, backward → schedule, step → log → evaluate → checkpoint
+    order → batch → augment → forward, backward → schedule, step → average → log → evaluate → checkpoint
 
 Every random draw comes from a stream named by (seed, purpose, epoch or step), so a training that was killed and resumed
 on a processor ends with the same bits as one that ran through, on the same machine with the same number of threads.
@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from statistics import median
 
@@ -21,15 +21,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from podium.augment import shrink
+from podium.augment import Mixer, shrink
 from podium.data import Images
 from podium.errors import RunError
 from podium.models import Classifier
 from podium.run import Run
-from podium.runtime import Runtime, isolated_seed, random_stream
+from podium.runtime import Runtime, isolated_seed, random_stream, send
 from podium.training import checkpoint, setup
-from podium.training.checkpoint import State
+from podium.training.average import Average
+from podium.training.checkpoint import Part, State
 from podium.training.engine import Engine
+from podium.training.gradient import Batch, Gradient
 from podium.training.optimizers import Optimizers
 from podium.training.order import Order
 from podium.training.plan import Plan
@@ -37,6 +39,7 @@ from podium.training.plan import Plan
 __all__ = ["Progress", "fit"]
 
 _EVALUATION_PIXELS = 1000 * 32 * 32
+_NUM_AVERAGE_PIXELS = 10_000 * 32 * 32  # that an average's BN is measured on
 _READ_SECONDS = 1.0  # at most so long, and a step, between two looks at a GPU's sums
 
 
@@ -51,7 +54,8 @@ class Progress:
         num_epochs: in all; may be a fraction.
         loss, accuracy: means over an epoch's images so far, as they were trained on; on a GPU as last read, at the end
             of each epoch and about once a second.
-        hold_out_accuracy: without test-time augmentation, where the step ended with a look at it.
+        hold_out_accuracy: without test-time augmentation, where the step ended with a look at it; of the averaged
+            weights, if there are such.
         images_per_second: median of the last steps, without evaluation.
         train_seconds: spent on steps, over all sittings.
         seconds_left: of training, at that speed.
@@ -116,13 +120,20 @@ def fit(
     network = classifier.network
     augment = setup.new_pipeline(recipe, seed, images.size, len(images), classifier.preprocessing.mean)
     optimizers = Optimizers(network, recipe, plan, runtime.compute_dtype)
+    mixer = Mixer(recipe.mixup, recipe.cutmix) if recipe.mixup or recipe.cutmix else None
+    gradient = Gradient(engine, recipe, seed)
+    average = Average(classifier, recipe, plan) if recipe.average != "none" else None
+    parts: dict[str, Part] = {"optimizer": optimizers, "order": orders}
+    if average is not None:
+        parts["average"] = average
 
     # ---- go on from where a former sitting came to
     if run.checkpoint_path.exists():
-        state = checkpoint.load(run.checkpoint_path, network, optimizers, orders, classifier.preprocessing)
+        state = checkpoint.load(run.checkpoint_path, network, classifier.preprocessing, parts)
     else:
         began = time.monotonic()
         setup.prepare_network(classifier, pixels, seed)
+        setup.take_initial_weights(classifier, run.manifest.get("init"))
         state = State(train_seconds=time.monotonic() - began)
     run.rewind_metrics(state.step)
     optimizers.freeze(state.step)
@@ -132,6 +143,22 @@ def fit(
     unread: list[float] = []  # seconds of the steps since the last look
     log_every = max(1, plan.steps_per_epoch // 20)
     saved_at = read_at = time.monotonic()
+
+    def some_batches() -> Iterator[Tensor]:
+        """Training images, as they are trained on: for an average's BN."""
+        num_some = min(len(images), max(1, _NUM_AVERAGE_PIXELS // (images.size[0] * images.size[1])))
+        order = torch.randperm(len(images), generator=random_stream(seed, "average", state.step))[:num_some]
+        for number, indices in enumerate(torch.split(send(order, device), recipe.batch_size)):
+            if len(indices) > 1 or not number:
+                stream = random_stream(seed, "average", state.step, number)
+                yield augment(pixels[indices].permute(0, 3, 1, 2), indices, 0, stream)
+
+    def final() -> Classifier:
+        """What the training gives if it ends here."""
+        if average is None:
+            return classifier
+        with isolated_seed(seed, "average", state.step, device=device):
+            return average.classifier(some_batches(), runtime)
 
     while state.step < plan.num_steps:
         step_began = time.monotonic()
@@ -150,22 +177,26 @@ def fit(
         batch = pixels[indices].permute(0, 3, 1, 2)  # (N, 3, H, W), channels_last
         batch = augment(batch, indices, epoch, random_stream(seed, "augment", state.step))
         batch = shrink(batch, plan.scale(state.step))
-        targets = labels[indices]  # (N,)
+        whole = Batch(batch, labels[indices], None if weights is None else weights[indices])
+        if mixer is not None:
+            mixed = mixer.mix(batch, random_stream(seed, "mix", state.step))
+            partners = whole.targets[send(mixed.partner, device)]
+            whole = replace(whole, pixels=mixed.pixels, partner_targets=partners, part=send(mixed.part, device))
 
         # ---- forward, backward
         classifier.train()
-        with isolated_seed(seed, "network", state.step, device=device):
-            losses, hits = engine.losses(batch, targets)  # (N,) each
-        loss_sum = losses.sum()
-        weighted = loss_sum if weights is None else losses @ weights[indices]
-        torch.autograd.backward(weighted * setup.loss_scale(recipe, len(indices)))
+        losses, hits = gradient(whole, state.step)  # (N,) each
         orders.note(indices, losses)
 
         # ---- schedule, step
         optimizers.step(state.step)
 
+        # ---- average
+        if average is not None:
+            average.update(state.step + 1)
+
         # ---- look: it makes the CPU wait for a GPU, which is therefore left alone for most steps
-        totals += torch.stack([loss_sum.detach(), hits.sum()])
+        totals += torch.stack([losses.sum(), hits.sum()])
         state = replace(state, step=state.step + 1, num_seen=state.num_seen + len(indices))
         is_last = state.step == plan.num_steps
         ends_epoch = plan.ends_epoch(state.step)
@@ -180,7 +211,7 @@ def fit(
                     f"{run.path}: at step {state.step:,} the loss is no finite number: the training diverged.\n"
                     f"Train anew with a lower rate, such as --set learning_rate={recipe.learning_rate / 10:g}."
                 )
-            state = replace(state, loss_sum=total_loss, num_hits=int(total_hits))
+            state = replace(state, loss_sum=total_loss, num_hits=total_hits)
             loss, accuracy = total_loss / state.num_seen, total_hits / state.num_seen
             read_at = time.monotonic()
         unread.append(time.monotonic() - step_began)
@@ -203,12 +234,12 @@ def fit(
         # ---- evaluate
         hold_out_accuracy = None
         if ends_epoch and hold_out is not None and _is_due(recipe.evaluate_every, epoch + 1, is_last=is_last):
-            hold_out_accuracy = _accuracy(classifier, hold_out, runtime)
+            hold_out_accuracy = _accuracy(final(), hold_out, runtime)
             run.append_metrics(kind="hold-out", step=state.step, accuracy=hold_out_accuracy)
 
         # ---- checkpoint
         if saves:
-            checkpoint.save(run.checkpoint_path, state, network, optimizers, orders, classifier.preprocessing)
+            checkpoint.save(run.checkpoint_path, state, network, classifier.preprocessing, parts)
             saved_at = time.monotonic()
 
         if on_progress is not None:
@@ -233,7 +264,7 @@ def fit(
 
     # ---- finish
     run.write_manifest(train_seconds=round(state.train_seconds, 1), num_steps=plan.num_steps)
-    classifier.save(run.model_path)  # from here on the run is finished
+    final().save(run.model_path)  # from here on the run is finished
     run.checkpoint_path.unlink(missing_ok=True)
     return True
 

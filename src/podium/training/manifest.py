@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from podium.data import Dataset
 from podium.recipe import Recipe
 from podium.runtime import Runtime, describe_hardware, describe_versions, source_commit
-from podium.training.setup import Parts
+from podium.training.setup import Parts, fingerprint_of
 
 __all__ = ["new_manifest"]
 
@@ -20,6 +21,7 @@ def new_manifest(
     runtime: Runtime,
     seed: int,
     command: str | None,
+    init: Path | None = None,
 ) -> dict[str, Any]:
     """Data, split, seed, machine, versions, commit and command, as plain JSON values.
 
@@ -30,12 +32,14 @@ def new_manifest(
         runtime: device and precision.
         seed: of the training.
         command: what was typed, if it was.
+        init: file of weights that it begins with, if there is one.
     """
     images = dataset.train
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": command,
         "seed": seed,
+        "init": None if init is None else {"path": str(init.resolve()), "sha256": fingerprint_of(init)},
         "data": {
             "name": dataset.name,
             "kind": dataset.kind,

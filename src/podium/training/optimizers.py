@@ -11,11 +11,14 @@ from torch import Tensor, nn
 from podium.errors import RecipeError
 from podium.recipe import Recipe
 from podium.training import schedules
+from podium.training.lion import Lion
 from podium.training.muon import Muon
 from podium.training.plan import Plan
 from podium.training.schedules import Schedule
 
 __all__ = ["Optimizers"]
+
+_KEPT = ("momentum_buffer", "exp_avg", "exp_avg_sq", "step")  # what optimizers keep of a parameter
 
 
 class Optimizers:
@@ -37,10 +40,10 @@ class Optimizers:
         self._keeps_rate = recipe.optimizer == "sgd" and recipe.momentum_form == "mxnet"
         self._frozen_from: dict[nn.Parameter, int] = {}
         schedule = schedules.from_recipe(recipe, plan)
-        if recipe.optimizer == "sgd":
-            self._all = self._build_sgd(network, recipe, schedule)
-        else:
+        if recipe.optimizer == "muon":
             self._all = self._build_muon(network, recipe, schedule, plan, compute_dtype)
+        else:
+            self._all = self._build_plain(network, recipe, schedule)
 
     def step(self, step: int) -> None:
         """Applies the gradients at step number `step`, then drops them."""
@@ -60,7 +63,7 @@ class Optimizers:
                 parameter.requires_grad_(False)
 
     def state(self) -> dict[str, Tensor]:
-        """The momentum buffers by parameter name."""
+        """What each parameter's optimizer keeps of it, by the parameter's name."""
         return {
             f"{name}.{key}": value
             for optimizer, name, parameter in self._parameters()
@@ -71,10 +74,12 @@ class Optimizers:
     def load_state(self, state: dict[str, Tensor]) -> None:
         """Puts back what `state` gave."""
         for optimizer, name, parameter in self._parameters():
-            key = f"{name}.momentum_buffer"
-            if key in state:
+            for key in _KEPT:
+                if (kept := state.get(f"{name}.{key}")) is None:
+                    continue
                 # empty_like keeps the memory format, on which the order of summation depends
-                optimizer.state[parameter]["momentum_buffer"] = torch.empty_like(parameter).copy_(state[key])
+                like = torch.empty_like(parameter if kept.ndim else kept, device=parameter.device)
+                optimizer.state[parameter][key] = like.copy_(kept)
 
     def _scale_momentum(self, parameters: list[nn.Parameter], factor: float) -> None:
         """MXNet's velocity is in units of weights, torch's of gradients: where the rate falls, the latter must grow."""
@@ -94,17 +99,27 @@ class Optimizers:
             self._schedules.append((group, group["lr"], schedule))
         return optimizer
 
-    def _build_sgd(self, network: nn.Module, recipe: Recipe, schedule: Schedule) -> list[torch.optim.Optimizer]:
+    def _build_plain(self, network: nn.Module, recipe: Recipe, schedule: Schedule) -> list[torch.optim.Optimizer]:
+        """One optimizer for all: groups with and without weight decay."""
         trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-        optimizer = torch.optim.SGD(
-            trained,
-            lr=recipe.learning_rate,
-            momentum=recipe.momentum,
-            nesterov=recipe.nesterov,
-            weight_decay=recipe.weight_decay,
-            fused=True,
-        )
-        return [self._schedule(optimizer, schedule)]
+        decayed = [parameter for parameter in trained if recipe.decay_all or parameter.ndim > 1]
+        others = [parameter for parameter in trained if not recipe.decay_all and parameter.ndim <= 1]
+        groups = [
+            {"params": some, "weight_decay": decay}
+            for some, decay in ((decayed, recipe.weight_decay), (others, 0.0))
+            if some
+        ]
+        rate, betas = recipe.learning_rate, recipe.betas
+        optimizer: torch.optim.Optimizer
+        if recipe.optimizer == "adamw":
+            near, far = betas or (0.9, 0.999)
+            optimizer = torch.optim.AdamW(groups, lr=rate, betas=(near, far), fused=True)
+        elif recipe.optimizer == "lion":
+            near, far = betas or (0.9, 0.99)
+            optimizer = Lion(groups, lr=rate, betas=(near, far))
+        else:
+            optimizer = torch.optim.SGD(groups, lr=rate, momentum=recipe.momentum, nesterov=recipe.nesterov, fused=True)
+        return [self._schedule(optimizer, *[schedule] * len(groups))]
 
     def _build_muon(
         self,

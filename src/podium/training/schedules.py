@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_right
 from collections.abc import Callable
 
 from podium.recipe import Recipe
 from podium.training.plan import Plan
 
-__all__ = ["Schedule", "from_recipe", "linear", "step_decay"]
+__all__ = ["Schedule", "cosine", "from_recipe", "linear", "milestones", "one_cycle", "step_decay", "warmed"]
 
 Schedule = Callable[[int], float]
+
+_ONE_CYCLE_START = 1 / 25  # of the highest rate
 
 
 def constant(step: int) -> float:
@@ -22,15 +26,56 @@ def linear(step: int, num_steps: int) -> float:
     return max(0.0, 1 - step / num_steps) if num_steps else 0.0
 
 
+def cosine(step: int, num_steps: int) -> float:
+    """Falls from 1 at step 0 to 0 at `num_steps` along half a cosine wave (arXiv 1608.03983, without restarts)."""
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, step / num_steps))) if num_steps else 0.0
+
+
+def one_cycle(step: int, num_steps: int, peak: float) -> float:
+    """Rises from a 25th to 1 at the part `peak` of all steps, then falls to 0; both along half a cosine wave.
+
+    Source: arXiv 1708.07120, with the cosine that most have taken since.
+    """
+    top = round(peak * num_steps)
+    if step < top:
+        return 1 - (1 - _ONE_CYCLE_START) * cosine(step, top)
+    return cosine(step - top, num_steps - top)
+
+
 def step_decay(epochs: float, period: float, factor: float) -> float:
     """Multiplied by `factor` every `period` epochs."""
     return float(factor ** int(epochs / period + 1e-9))
 
 
+def milestones(epochs: float, ends: tuple[float, ...], factor: float) -> float:
+    """Multiplied by `factor` after each of the epochs `ends`."""
+    return float(factor ** bisect_right(ends, epochs + 1e-9))
+
+
+def warmed(step: int, num_warm: int, schedule: Schedule) -> float:
+    """Rises linearly to 1 during `num_warm` steps, none of which is 0; then `schedule`, counted from there."""
+    return (step + 1) / (num_warm + 1) if step < num_warm else schedule(step - num_warm)
+
+
 def from_recipe(recipe: Recipe, plan: Plan) -> Schedule:
     """The schedule that `recipe` names, for a training of `plan`'s steps."""
-    if recipe.schedule == "linear":
-        return lambda step: linear(step, plan.num_steps)
-    if recipe.schedule == "step":
-        return lambda step: step_decay(plan.epoch_of(step), recipe.schedule_period, recipe.schedule_factor)
-    return constant
+    num_warm = plan.step_of(recipe.warmup_epochs)
+    num_steps = plan.num_steps - num_warm
+
+    def shape(step: int) -> float:
+        epochs = plan.epoch_of(step + num_warm)
+        match recipe.schedule:
+            case "linear":
+                return linear(step, num_steps)
+            case "cosine":
+                return cosine(step, num_steps)
+            case "one_cycle":
+                return one_cycle(step, num_steps, recipe.schedule_peak)
+            case "step" if recipe.schedule_milestones:
+                return milestones(epochs, recipe.schedule_milestones, recipe.schedule_factor)
+            case "step":
+                return step_decay(epochs, recipe.schedule_period, recipe.schedule_factor)
+            case _:
+                return constant(step)
+
+    return lambda step: warmed(step, num_warm, shape)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -10,14 +14,25 @@ from torch import Tensor, nn
 from podium import models
 from podium.augment import Pipeline, scaled
 from podium.data import Images
-from podium.errors import RecipeError
-from podium.models import Classifier, Preprocessing
+from podium.errors import RecipeError, RunError, WeightsError
+from podium.models import Classifier, Preprocessing, load_weights
 from podium.recipe import Recipe
 from podium.runtime import isolated_seed, random_stream, send
 from podium.training.optimizers import Optimizers
 from podium.training.plan import Plan
 
-__all__ = ["Parts", "check", "loss_scale", "mean_and_std", "new_classifier", "new_pipeline", "prepare_network"]
+__all__ = [
+    "Parts",
+    "check",
+    "fingerprint_of",
+    "loss_scale",
+    "mean_and_std",
+    "new_classifier",
+    "new_network",
+    "new_pipeline",
+    "prepare_network",
+    "take_initial_weights",
+]
 
 _NUM_PREPARE_PIXELS = 5000 * 32 * 32  # for whitening filters: 4.8 million patches
 
@@ -25,16 +40,18 @@ Parts = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
 """Indices to train on, and indices held out."""
 
 
-def check(recipe: Recipe, images: Images, parts: Parts) -> None:
+def check(recipe: Recipe, images: Images, parts: Parts, init: Path | None = None) -> None:
     """Builds everything that a training needs, without memory, so that what can't be is said before a run is made.
 
     Args:
         recipe: as resolved.
         images: all labelled ones.
         parts: indices of those to train on, and of those held out.
+        init: file of weights to begin with, if there is one.
 
     Raises:
         RecipeError: the recipe doesn't fit the data or the model.
+        WeightsError: the file isn't of this network.
     """
     assert images.labels is not None
     if len(images.classes) < 2:
@@ -60,6 +77,8 @@ def check(recipe: Recipe, images: Images, parts: Parts) -> None:
             form = models.resolve_form(recipe.model, recipe.form, images.size)
             models.resolve_form(recipe.model, form, scaled(images.size, min(recipe.grow_scales)))
     Optimizers(network, recipe, plan, torch.float32)
+    if init is not None:
+        load_weights(new_network(recipe, len(images.classes), images.size), init)
 
 
 def new_pipeline(
@@ -105,6 +124,30 @@ def new_classifier(recipe: Recipe, seed: int, images: Images) -> Classifier:
     mean, std = (recipe.mean, recipe.std) if recipe.mean else mean_and_std(images)
     preprocessing = Preprocessing(images.classes, images.size, _three(mean), _three(std))
     return Classifier(recipe.model, network, preprocessing, recipe.form)
+
+
+def take_initial_weights(classifier: Classifier, init: dict[str, Any] | None) -> None:
+    """Puts the weights of the file that a manifest names under "init" into the network; None: leaves it as it is.
+
+    Raises:
+        RunError: the file isn't what it was when the run began.
+        WeightsError: it isn't of this network.
+    """
+    if init is None:
+        return
+    path = Path(init["path"])
+    if fingerprint_of(path) != init["sha256"]:
+        raise RunError(f"{path} isn't the file any more that the run began with. Put that back, or train anew.")
+    load_weights(classifier.network, path)
+
+
+def fingerprint_of(path: Path) -> str:
+    """The SHA-256 of a file of weights. Raises WeightsError if it can't be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise WeightsError(f"{path} can't be read: {error.strerror}.") from error
 
 
 def prepare_network(classifier: Classifier, pixels: Tensor, seed: int) -> None:

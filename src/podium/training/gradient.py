@@ -1,0 +1,123 @@
+"""Gradient: from a batch to the gradients that a step takes; in parts, taken uphill or cut short if the recipe says so.
+
+Shapes: N images a batch, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from podium.recipe import Recipe
+from podium.runtime import isolated_seed
+from podium.training import setup
+from podium.training.engine import Engine
+
+__all__ = ["Batch", "Gradient"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a step is computed from.
+
+    Attributes:
+        pixels: uint8 (N, 3, H, W), augmented.
+        targets: int64 (N,), classes.
+        weights: float32 (N,), what each loss is multiplied by; None: 1.
+        partner_targets: int64 (N,), classes of the images that these are blended with; None: with none.
+        part: float32 (N,), the part of `targets` in each blended image, if they are.
+    """
+
+    pixels: Tensor
+    targets: Tensor
+    weights: Tensor | None = None
+    partner_targets: Tensor | None = None
+    part: Tensor | None = None
+
+    def split(self, num_parts: int) -> Iterator[Batch]:
+        """Parts of nearly the same size, in order."""
+        if num_parts == 1:
+            yield self
+            return
+        values = (self.pixels, self.targets, self.weights, self.partner_targets, self.part)
+        chunks = [None if value is None else value.tensor_split(num_parts) for value in values]
+        for place in range(num_parts):
+            pixels, targets, *others = (None if chunk is None else chunk[place] for chunk in chunks)
+            assert pixels is not None
+            assert targets is not None
+            yield Batch(pixels, targets, *others)
+
+
+class Gradient:
+    """Leaves the gradients of a batch in the network's parameters.
+
+    Args:
+        engine: computes the losses.
+        recipe: loss_reduction, accumulate, sam_radius, clip_norm.
+        seed: of the training; names the draws within the network (dropout, stochastic depth).
+    """
+
+    def __init__(self, engine: Engine, recipe: Recipe, seed: int) -> None:
+        self._engine = engine
+        self._recipe = recipe
+        self._seed = seed
+
+    def __call__(self, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
+        """The losses of the images, float32 (N,), detached, and how far each was right, float32 (N,), in [0, 1]."""
+        network = self._engine.classifier.network
+        losses, hits = self._backward(batch, step)
+        if self._recipe.sam_radius:
+            with _climbed(network, self._recipe.sam_radius), _still_statistics(network):
+                self._backward(batch, step)
+        if self._recipe.clip_norm:
+            nn.utils.clip_grad_norm_(network.parameters(), self._recipe.clip_norm)
+        return losses, hits
+
+    def _backward(self, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
+        scale = setup.loss_scale(self._recipe, len(batch.targets))
+        num_parts = min(self._recipe.accumulate, len(batch.targets) // 2)  # BN can't take a part of one image
+        losses, hits = [], []
+        with isolated_seed(self._seed, "network", step, device=batch.pixels.device):
+            for part in batch.split(max(1, num_parts)):
+                some, right = self._engine.losses(part.pixels, part.targets, part.partner_targets, part.part)  # (N,)
+                total = some.sum() if part.weights is None else some @ part.weights
+                torch.autograd.backward(total * scale)
+                losses.append(some.detach())
+                hits.append(right)
+        return (losses[0], hits[0]) if len(losses) == 1 else (torch.cat(losses), torch.cat(hits))
+
+
+@contextmanager
+def _climbed(network: nn.Module, radius: float) -> Iterator[None]:
+    """Within it the weights are `radius` further along their gradient, which is dropped (arXiv 2010.01412)."""
+    weights: list[Tensor] = [parameter for parameter in network.parameters() if parameter.grad is not None]
+    with torch.no_grad():
+        grads = [weight.grad for weight in weights if weight.grad is not None]
+        length = nn.utils.get_total_norm(grads)
+        before = [weight.clone() for weight in weights]
+        torch._foreach_add_(weights, list(torch._foreach_mul(grads, radius / (length + 1e-12))))
+    for weight in weights:
+        weight.grad = None
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            torch._foreach_copy_(weights, before)  # exactly as they were, which a subtraction wouldn't give
+
+
+@contextmanager
+def _still_statistics(network: nn.Module) -> Iterator[None]:
+    """Within it BN's running statistics stay: those at the climbed weights aren't the network's."""
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum

@@ -1,0 +1,138 @@
+"""Weights that others trained: files as people have them, and files that aren't any."""
+
+import pickle
+
+import pytest
+import safetensors.torch
+import torch
+
+from podium import models
+from podium.errors import WeightsError
+from podium.models.weights import head_name, load_weights, read_weights
+
+
+def create(name, num_classes=10, size=32, **options):
+    return models.create(name, num_classes, (size, size), **options)
+
+
+def same(one, other, but=()):
+    names = one.state_dict().keys() - set(but)
+    return all(torch.equal(one.state_dict()[name], other.state_dict()[name]) for name in names)
+
+
+@pytest.fixture
+def donor():
+    torch.manual_seed(0)
+    return create("wrn_16_4")
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "module._orig_mod."])
+@pytest.mark.parametrize("container", [None, "state_dict", "model"])
+def test_a_torch_file_as_people_save_it(donor, tmp_path, prefix, container):
+    state = {prefix + name: tensor for name, tensor in donor.state_dict().items()}
+    torch.save(state if container is None else {"epoch": 3, container: state}, tmp_path / "w.pth")
+    network = create("wrn_16_4")
+    assert load_weights(network, tmp_path / "w.pth") == []
+    assert same(network, donor)
+
+
+def test_safetensors_and_a_head_for_other_classes(donor, tmp_path):
+    safetensors.torch.save_file(donor.state_dict(), tmp_path / "w.safetensors")
+    network = create("wrn_16_4", num_classes=7)
+    head = network.head.weight.clone()
+    assert load_weights(network, tmp_path / "w.safetensors") == ["head.weight", "head.bias"]
+    assert torch.equal(network.head.weight, head)
+    assert same(network, donor, but=["head.weight", "head.bias"])
+
+
+@pytest.mark.parametrize("theirs", [False, True])
+@pytest.mark.parametrize("ours", [False, True])
+def test_auxiliary_heads_may_be_on_either_side(tmp_path, theirs, ours):
+    donor = create("googlenet", auxiliary_heads=theirs)
+    torch.save(donor.state_dict(), tmp_path / "w.pth")
+    network = create("googlenet", auxiliary_heads=ours)
+    kept = load_weights(network, tmp_path / "w.pth")
+    assert all(name.startswith("aux") for name in kept)
+    assert bool(kept) == (ours and not theirs)
+    assert torch.equal(network.fc.weight, donor.fc.weight)
+
+
+def test_old_names_of_densenets_are_known(tmp_path):
+    donor = create("densenet_bc_100_12")
+    old = {
+        name.replace(".norm1.", ".norm.1.").replace(".conv2.", ".conv.2."): tensor
+        for name, tensor in donor.state_dict().items()
+    }
+    torch.save(old, tmp_path / "w.pth")
+    network = create("densenet_bc_100_12")
+    load_weights(network, tmp_path / "w.pth")
+    assert same(network, donor)
+
+
+def test_files_without_counters_of_batches_are_complete(donor, tmp_path):
+    state = {name: tensor for name, tensor in donor.state_dict().items() if "num_batches" not in name}
+    torch.save(state, tmp_path / "w.pth")
+    assert load_weights(create("wrn_16_4"), tmp_path / "w.pth") == []
+
+
+def test_all_that_does_not_fit_is_said_in_one_error(donor, tmp_path):
+    state = donor.state_dict()
+    del state["stem.weight"]
+    state["extra"] = torch.zeros(1)
+    state["stages.0.0.conv1.weight"] = torch.zeros(2, 2, 3, 3)
+    state["norm.bias"] = torch.zeros(3)  # no head: another number isn't another number of classes
+    torch.save(state, tmp_path / "w.pth")
+    network = create("wrn_16_4")
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    with pytest.raises(WeightsError) as caught:
+        load_weights(network, tmp_path / "w.pth")
+    for words in ("lacks stem.weight", "has besides extra", "conv1.weight 2×2×3×3 instead of 64×16×3×3", "norm.bias"):
+        assert words in str(caught.value)
+    assert str(caught.value).count("\n") == 1
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+
+
+class Evil:
+    def __reduce__(self):
+        return (open, ("pwned", "w"))
+
+
+def test_nothing_in_a_file_is_executed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"state_dict": Evil()}, "evil.pth")
+    (tmp_path / "evil.pt").write_bytes(pickle.dumps(Evil()))
+    for name in ("evil.pth", "evil.pt"):
+        with pytest.raises(WeightsError, match=r"could execute anything|no file of weights"):
+            read_weights(tmp_path / name)
+    assert not (tmp_path / "pwned").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 nothing", b"\x80\x02}q\x00.", b"x" * 1000])
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_what_is_no_file_of_weights_is_said(tmp_path, content, suffix):
+    path = tmp_path / f"w{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match="w") as caught:
+        read_weights(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_missing_file_is_said(tmp_path):
+    for name in ("no.pth", "no.safetensors"):
+        with pytest.raises(WeightsError, match="can't be read"):
+            read_weights(tmp_path / name)
+
+
+def test_something_else_in_the_file_is_said(tmp_path):
+    torch.save([1, 2], tmp_path / "list.pth")
+    torch.save({"a": 1}, tmp_path / "numbers.pth")
+    for name in ("list.pth", "numbers.pth"):
+        with pytest.raises(WeightsError, match="no tensors by name"):
+            read_weights(tmp_path / name)
+
+
+@pytest.mark.parametrize("entry", models.entries(), ids=lambda entry: entry.name)
+def test_every_models_head_is_found(entry):
+    with torch.device("meta"):
+        network = models.create(entry.name, 13, (32, 32))
+    assert network.get_submodule(head_name(network)).out_features == 13
