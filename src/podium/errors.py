@@ -7,7 +7,8 @@
     │   └── TableError           a CSV: its header, a row, an id or a label
     ├── RecipeError              a recipe's key or value
     ├── RunError                 a run folder: missing, damaged, or of another kind of data
-    └── StorageError             the disk: full, not writable, gone
+    ├── StorageError             the disk: full, not writable, gone
+    └── WeightsError             a file of weights: damaged, or of another network
 
 Each message is one or two lines: what is wrong, where (file, member, row), and what to do about it.
 """
@@ -21,6 +22,7 @@ __all__ = [
     "RunError",
     "StorageError",
     "TableError",
+    "WeightsError",
 ]
 
 
@@ -54,3 +56,7 @@ class RunError(PodiumError):
 
 class StorageError(PodiumError):
     """The disk is full, not writable, or went away."""
+
+
+class WeightsError(PodiumError):
+    """A file of weights is damaged, or of another network."""
