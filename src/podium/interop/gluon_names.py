@@ -25,7 +25,7 @@ from podium.errors import WeightsError
 from podium.models import create
 from podium.models.seed import SeedResNet18, SeedResNet164V2
 
-__all__ = ["NAMED_MODELS", "from_gluon", "to_gluon"]
+__all__ = ["NAMED_MODELS", "check_named", "from_gluon", "to_gluon"]
 
 NAMED_MODELS = ("seed_resnet18", "seed_resnet164_v2")
 """The models whose Gluon names are known."""
@@ -35,6 +35,14 @@ _MODULES: dict[str, type[nn.Module]] = {_CONV: nn.Conv2d, _NORM: nn.BatchNorm2d,
 _NORM_NAMES = {"weight": "gamma", "bias": "beta", "running_mean": "running_mean", "running_var": "running_var"}
 _PARAMETERS = ("weight", "bias", *_NORM_NAMES.values())
 _NUM_SHOWN = 3  # faults of a kind in a message
+
+
+def check_named(model: str) -> None:
+    """Raises WeightsError unless the model's Gluon names are known."""
+    if model not in NAMED_MODELS:
+        raise WeightsError(
+            f"Gluon's names for model '{model}' aren't known; they are for {' and '.join(NAMED_MODELS)}."
+        )
 
 
 def from_gluon(arrays: Mapping[str, Tensor], model: str, source: str = "the file") -> dict[str, Tensor]:
@@ -198,7 +206,7 @@ class _Faults:
         if parts:
             raise WeightsError(
                 f"{source} doesn't hold a {model}: {'; '.join(parts)}.\n"
-                f"Is it another network's? podium knows the names of {' and '.join(NAMED_MODELS)}."
+                f"If it is another network's: podium reads those of {' and '.join(NAMED_MODELS)}."
             )
 
 
