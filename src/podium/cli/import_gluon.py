@@ -15,10 +15,10 @@ def import_gluon(
     model: Annotated[str, typer.Option(metavar="NAME", help="seed_resnet18 or seed_resnet164_v2.")],
     classes: Annotated[
         str | None,
-        typer.Option(metavar="A,B,…", help="Names in the order of the outputs. [default: CIFAR-10's; or numbers]"),
+        typer.Option(metavar="A,B,…", help="Names in the order of the outputs; CIFAR-10's or numbers if left out."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="RUN", help="The new run. [default: runs/<time>-<model>]")
+        Path | None, typer.Option("--out", "-o", metavar="RUN", help="The new run; runs/<time>-<model> if left out.")
     ] = None,
     json: Json = False,
 ) -> None:
