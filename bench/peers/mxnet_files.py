@@ -2,8 +2,8 @@
 
     python bench/peers/mxnet_files.py FOLDER MODEL…
 
-Runs in an environment of its own (Python 3.11, numpy==1.23.5, mxnet==1.9.1) and imports nothing of podium. In FOLDER lie
-`images.npy`, float32 (N, 3, 32, 32), and of each MODEL `MODEL-podium.params`. Beside them it writes, of each,
+Runs in an environment of its own (Python 3.11, numpy==1.23.5, mxnet==1.9.1) and imports nothing of podium. In FOLDER
+lie `images.npy`, float32 (N, 3, 32, 32), and of each MODEL `MODEL-podium.params`. Beside them it writes, of each,
 
     MODEL-podium-logits.npy     of the network that load_parameters made of podium's file
     MODEL-saved.params          save_parameters' of a network with random weights and statistics
