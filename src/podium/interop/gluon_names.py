@@ -68,6 +68,7 @@ def from_gluon(arrays: Mapping[str, Tensor], model: str, source: str = "the file
     faults = _Faults()
     if num_classes < 2:
         faults.others.append("one output is no choice between classes")
+    counts_fit = True
     for kind, module_type in _MODULES.items():
         ours = [(path, module) for path, module in network.named_modules() if isinstance(module, module_type)]
         theirs = [layer for layer in layers if layer.kind == kind]
@@ -75,12 +76,11 @@ def from_gluon(arrays: Mapping[str, Tensor], model: str, source: str = "the file
             for (path, module), layer in zip(ours, theirs, strict=True):
                 state |= _match(path, module, layer, faults)
         else:
+            counts_fit = False
             faults.others.append(f"it has {len(theirs)} {kind}s, not {len(ours)}")
-    odd = [name for layer in layers if layer.kind is None for name in layer.names()]
-    if faults.others:  # the layers can't be told one by one; their names can, if they are the seed's
+    faults.unexpected += [name for layer in layers if layer.kind is None for name in layer.names()]
+    if not counts_fit:  # the layers can't be told one by one; their names can, if they are the seed's
         faults.compare(set(arrays), [theirs for _, theirs in _names(network)])
-    else:
-        faults.unexpected += odd
     faults.raise_if_any(source, model)
     return state
 
