@@ -10,7 +10,17 @@ import pytest
 import podium
 
 SOURCE = Path(podium.__file__).parent
-ROOMS = ["data", "augment", "models", "training", "evaluation", "delivery", "api", "cli"]  # from left to right
+ROOMS = [
+    "data",
+    "augment",
+    "models",
+    "interop",
+    "training",
+    "evaluation",
+    "delivery",
+    "api",
+    "cli",
+]  # from left to right
 COMMON = {"errors", "files", "recipe", "run", "runtime"}
 
 

@@ -4,7 +4,8 @@ Runs in an environment of its own (Python 3.11, numpy==1.23.5, mxnet==1.9.1) and
 of JSON {"model": …, "num_steps": …} at a time from stdin; answers each with a line {"seconds": [… a step]}. The first
 line that it writes says who it is. Nothing computes between an answer and the next question.
 
-Written from the facts about the seed, see podium/models/seed.py.
+Written from the facts about the seed, see podium/models/seed.py. Sequence and attributes are named so that the names of
+its parameters are those of the seed's files (podium/interop/gluon_names.py).
 """
 
 import json
@@ -26,16 +27,16 @@ class BasicBlock(nn.HybridBlock):
     def __init__(self, channels, stride, *, changes):
         super().__init__()
         self.conv1 = nn.Conv2D(channels, 3, stride, 1)
-        self.norm1 = nn.BatchNorm()
+        self.bn1 = nn.BatchNorm()
         self.conv2 = nn.Conv2D(channels, 3, 1, 1)
-        self.norm2 = nn.BatchNorm()
-        self.shortcut = nn.Conv2D(channels, 1, stride) if changes else None
+        self.bn2 = nn.BatchNorm()
+        self.conv3 = nn.Conv2D(channels, 1, stride) if changes else None
 
     def hybrid_forward(self, F, x):  # noqa: N803  # Gluon's name
         """Float (N, C_in, S, S) → (N, C, S/stride, S/stride)."""
-        y = F.relu(self.norm1(self.conv1(x)))
-        y = self.norm2(self.conv2(y))
-        return F.relu(y + (self.shortcut(x) if self.shortcut else x))
+        y = F.relu(self.bn1(self.conv1(x)))
+        y = self.bn2(self.conv2(y))
+        return F.relu(y + (self.conv3(x) if self.conv3 else x))
 
 
 class Bottleneck(nn.HybridBlock):
@@ -43,21 +44,21 @@ class Bottleneck(nn.HybridBlock):
 
     def __init__(self, channels, stride, *, changes):
         super().__init__()
-        self.norm1 = nn.BatchNorm()
+        self.bn1 = nn.BatchNorm()
         self.conv1 = nn.Conv2D(channels // 4, 1, use_bias=False)
-        self.norm2 = nn.BatchNorm()
+        self.bn2 = nn.BatchNorm()
         self.conv2 = nn.Conv2D(channels // 4, 3, stride, 1, use_bias=False)
-        self.norm3 = nn.BatchNorm()
+        self.bn3 = nn.BatchNorm()
         self.conv3 = nn.Conv2D(channels, 1, use_bias=False)
-        self.norm4 = nn.BatchNorm()
-        self.shortcut = nn.Conv2D(channels, 1, stride, use_bias=False) if changes else None
+        self.bn4 = nn.BatchNorm()
+        self.conv4 = nn.Conv2D(channels, 1, stride, use_bias=False) if changes else None
 
     def hybrid_forward(self, F, x):  # noqa: N803
         """Float (N, C_in, S, S) → (N, C, S/stride, S/stride)."""
-        y = self.conv1(self.norm1(x))
-        y = self.conv2(F.relu(self.norm2(y)))
-        y = self.norm4(self.conv3(F.relu(self.norm3(y))))
-        return y + (self.shortcut(x) if self.shortcut else x)
+        y = self.conv1(self.bn1(x))
+        y = self.conv2(F.relu(self.bn2(y)))
+        y = self.bn4(self.conv3(F.relu(self.bn3(y))))
+        return y + (self.conv4(x) if self.conv4 else x)
 
 
 def build(model):

@@ -17,7 +17,7 @@ import itertools
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -52,8 +52,15 @@ class Run:
     # ---- making and opening
 
     @staticmethod
-    def create(folder: Path | None, recipe: Recipe, manifest: dict[str, Any]) -> Run:
+    def create(
+        folder: Path | None,
+        recipe: Recipe,
+        manifest: dict[str, Any],
+        fill: Callable[[Run], None] | None = None,
+    ) -> Run:
         """Makes a new run folder: `folder` itself, or `runs/<time>-<recipe>` if it is None.
+
+        What `fill` writes into the run is there from the start: the folder has its name only when all of it is done.
 
         Raises:
             RunError: `folder` exists and isn't empty.
@@ -70,6 +77,8 @@ class Run:
                 run = Run(building, recipe, manifest)
                 write_atomically(building / "recipe.toml", recipe.to_toml())
                 run.write_manifest()
+                if fill is not None:
+                    fill(run)
                 run.path = _rename(building, folder) if folder is not None else _rename_to_new(building, recipe.name)
             except BaseException:
                 shutil.rmtree(building, ignore_errors=True)
@@ -137,6 +146,11 @@ class Run:
     def is_finished(self) -> bool:
         """Whether the training came to its end."""
         return self.model_path.is_file()
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether its weights came from elsewhere, so that its data, seed and machine aren't known."""
+        return "imported" in self.manifest
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -35,7 +35,19 @@ def invoke(*words):
 
 def test_help_names_every_verb_and_each_verb_has_help():
     text = invoke("--help")
-    for verb in ("demo", "data", "train", "evaluate", "submit", "predict", "recipes", "models", "runs"):
+    for verb in (
+        "demo",
+        "data",
+        "train",
+        "evaluate",
+        "submit",
+        "predict",
+        "export",
+        "import-gluon",
+        "recipes",
+        "models",
+        "runs",
+    ):
         assert verb in text
         assert "--" in invoke(verb, "--help")
 

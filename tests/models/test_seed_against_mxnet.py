@@ -3,8 +3,6 @@
 Shapes: N images, K classes.
 """
 
-import math
-import struct
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +10,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from podium.interop import from_gluon, read_params
 from podium.models import Classifier, Preprocessing
 from podium.models.seed import SeedResNet164V2
 from podium.recipe import load_recipe
@@ -22,44 +21,6 @@ from podium.training.plan import Plan
 GLUON = Path(__file__).parents[3] / "shared" / "gluon"
 
 pytestmark = pytest.mark.real_data
-
-
-def read_params(path):
-    """A file of Gluon's `save_parameters`, dense float32 on the CPU: all NDArrays, then all names."""
-    with path.open("rb") as file:
-
-        def take(layout):
-            return struct.unpack(f"<{layout}", file.read(struct.calcsize(f"<{layout}")))
-
-        magic, _, count = take("QQQ")
-        assert magic == 0x112
-        arrays = []
-        for _ in range(count):
-            magic, storage, num_dims = take("Iii")
-            assert magic in (0xF993FAC9, 0xF993FACA)  # NDArray of version 2, 3
-            assert storage == 0  # dense
-            shape = take(f"{num_dims}q")
-            _device_type, _device_id, dtype = take("iii")
-            assert dtype == 0  # float32
-            data = bytearray(file.read(4 * math.prod(shape)))
-            arrays.append(torch.frombuffer(data, dtype=torch.float32).view(shape))
-        (count,) = take("Q")
-        names = []
-        for _ in range(count):
-            (length,) = take("Q")
-            names.append(file.read(length).decode())
-        assert not file.read()
-    return dict(zip(names, arrays, strict=True))
-
-
-def podium_name(name):
-    """Gluon numbers the 88 children of one sequence: 0–2 stem, 3–83 blocks, 84 BN, 85 ReLU, 86 average, 87 dense."""
-    number, _, rest = name.partition(".")
-    stage, block = divmod(int(number) - 3, 27)
-    ends = {"0": "stem.0", "1": "stem.1", "84": "norm", "87": "head"}
-    rest = rest.replace("bn", "norm").replace("conv4", "shortcut")
-    rest = rest.replace("gamma", "weight").replace("beta", "bias")
-    return f"{ends.get(number, f'stages.{stage}.{block}')}.{rest}"
 
 
 @pytest.fixture(scope="module")
@@ -82,9 +43,7 @@ def recipe(recorded):
 def classifier(recipe):
     """Podium's net with MXNet's weights, behind the seed's preprocessing."""
     network = SeedResNet164V2(10)
-    weights = {podium_name(name): array for name, array in read_params(GLUON / "seed_resnet164_v2.params").items()}
-    counters = {name: value for name, value in network.state_dict().items() if name.endswith("num_batches_tracked")}
-    network.load_state_dict({**weights, **counters})  # MXNet has no such counters; all else must be there
+    network.load_state_dict(from_gluon(read_params(GLUON / "seed_resnet164_v2.params"), recipe.model))
     preprocessing = Preprocessing(tuple("0123456789"), (32, 32), recipe.mean, recipe.std)
     return Classifier(recipe.model, network, preprocessing).to(memory_format=torch.channels_last)
 

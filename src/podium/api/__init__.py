@@ -1,12 +1,16 @@
 """The public functions: each carries one step of the way from raw files to a submission."""
 
 from podium.api.common import open, open_for
+from podium.api.gluon import export_gluon, import_gluon
 from podium.api.results import evaluate, predict, predict_files, submit
-from podium.api.training import differences, resume, runtime_of, train
+from podium.api.training import check_resumable, differences, resume, runtime_of, train
 
 __all__ = [
+    "check_resumable",
     "differences",
     "evaluate",
+    "export_gluon",
+    "import_gluon",
     "open",
     "open_for",
     "predict",

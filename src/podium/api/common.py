@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 from podium import data as data_room
 from podium.data import Dataset, Images, ImageStream, hold_out
+from podium.errors import RunError, StorageError
 from podium.evaluation import Predictions, predict_images
 from podium.models import Classifier
 from podium.recipe import Recipe
@@ -14,7 +16,7 @@ from podium.run import Run
 from podium.runtime import Runtime, prepare
 from podium.training import Parts
 
-__all__ = ["OnBatch", "open", "open_for", "opened", "predict_with", "split"]
+__all__ = ["OnBatch", "check_writable", "open", "open_for", "opened", "predict_with", "split"]
 
 OnBatch = Callable[[int, int], None]
 """Called with (images done, images in all)."""
@@ -29,10 +31,20 @@ def open_for(
     image_size: int | None = None,
     progress: data_room.Progress | None = None,
 ) -> Dataset:
-    """Opens data for a trained run: what it was trained on if None, and resized as it was then. Raises as `open`."""
+    """Opens data for a trained run: what it was trained on if None, and resized as it was then.
+
+    Raises:
+        RunError: no data are given, and the run was imported, so that its own aren't known.
+        DataError, StorageError: as `open`.
+    """
     if isinstance(data, Dataset):
         return data
     about = run.manifest["data"]
+    if data is None and about["path"] is None:
+        raise RunError(
+            f"{run.path} was imported, so what it was trained on isn't known. Name the data:\n"
+            f"podium evaluate {run.path} DATA, or podium submit {run.path} --data DATA."
+        )
     size = about["resized_to"] if image_size is None else image_size
     return open(about["path"] if data is None else data, image_size=size, progress=progress)
 
@@ -62,3 +74,14 @@ def predict_with(
         tta_fraction=run.recipe.tta_fraction,
         on_progress=on_batch,
     )
+
+
+def check_writable(path: Path) -> None:
+    """Raises StorageError unless a file may be made at `path`."""
+    folder = path.absolute().parent
+    if path.is_dir():
+        raise StorageError(f"{path} is a folder; name a file in it.")
+    if not folder.is_dir():
+        raise StorageError(f"The folder {folder} doesn't exist; make it, or write elsewhere.")
+    if not os.access(folder, os.W_OK):
+        raise StorageError(f"The folder {folder} may not be written to; write elsewhere.")

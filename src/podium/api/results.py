@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from podium.api.common import OnBatch, open_for, opened, predict_with, split
+from podium.api.common import OnBatch, check_writable, open_for, opened, predict_with, split
 from podium.data import Dataset, Images
 from podium.data.decode import decode
 from podium.delivery import write_submission
-from podium.errors import DataError, ImageError, RunError, StorageError
+from podium.errors import DataError, ImageError, RunError
 from podium.evaluation import Evaluation, Predictions, ensemble, evaluate_predictions
 from podium.models import Classifier
 from podium.run import Run
@@ -56,7 +56,9 @@ def evaluate(
     else:
         _check_fits(run, dataset)
         what = f"all labelled images of {dataset.name}, other data than the run's (whether they overlap isn't known)"
-    predictions = predict_with(run, images, runtime, on_batch)
+        if run.is_imported:
+            what = f"all labelled images of {dataset.name} (whether the imported run was trained on some isn't known)"
+    predictions = _labelled_as(predict_with(run, images, runtime, on_batch), dataset.classes)
     return evaluate_predictions(predictions, what, run.recipe.tta)
 
 
@@ -137,7 +139,7 @@ def submit(
             + ", ".join(f"{path} {height}×{width}" for (height, width), path in sizes.items())
             + "."
         )
-    _check_writable(Path(path))
+    check_writable(Path(path))
     dataset = open_for(members[0], data)
     for run in members:
         _check_fits(run, dataset)
@@ -160,20 +162,16 @@ def submit(
 def _check_fits(run: Run, dataset: Dataset) -> None:
     """Raises RunError unless the run knows just the data's classes."""
     known = tuple(run.manifest["data"]["classes"])
-    if dataset.classes != known:
+    if sorted(dataset.classes) != sorted(known):
         raise RunError(f"{run.path} knows the classes {_some(known)}; {dataset.name} has {_some(dataset.classes)}.")
+
+
+def _labelled_as(predictions: Predictions, classes: tuple[str, ...]) -> Predictions:
+    """With labels that count the run's classes. They come counting the data's, which may stand in another order."""
+    assert predictions.labels is not None
+    places = np.array([predictions.classes.index(name) for name in classes])
+    return replace(predictions, labels=places[predictions.labels])
 
 
 def _some(names: tuple[str, ...]) -> str:
     return ", ".join(names[:10]) + (" …" if len(names) > 10 else "")
-
-
-def _check_writable(path: Path) -> None:
-    """Raises StorageError unless a file may be made at `path`."""
-    folder = path.absolute().parent
-    if path.is_dir():
-        raise StorageError(f"{path} is a folder; name a file in it.")
-    if not folder.is_dir():
-        raise StorageError(f"The folder {folder} doesn't exist; make it, or write elsewhere.")
-    if not os.access(folder, os.W_OK):
-        raise StorageError(f"The folder {folder} may not be written to; write elsewhere.")

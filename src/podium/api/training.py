@@ -18,7 +18,7 @@ from podium.run import Run
 from podium.runtime import Runtime, describe_hardware, describe_versions, prepare
 from podium.training import Parts, Progress, check, fit, new_manifest
 
-__all__ = ["differences", "resume", "runtime_of", "train"]
+__all__ = ["check_resumable", "differences", "resume", "runtime_of", "train"]
 
 
 def train(
@@ -109,9 +109,11 @@ def resume(
         checkpoint_seconds: as of `train`.
 
     Raises:
-        RunError: the data are not those that the run began with, the checkpoint is damaged, or another process trains.
+        RunError: the data are not those that the run began with, the checkpoint is damaged, another process trains, or
+            the run was imported.
     """
     run = opened(run)
+    check_resumable(run)
     dataset = open_for(run, data)
     if dataset.fingerprint != run.manifest["data"]["fingerprint"]:
         raise RunError(
@@ -125,6 +127,15 @@ def resume(
         run.write_manifest(resumed=[*run.manifest.get("resumed", []), sitting])
     parts = split(images, run.recipe)
     return _sit(run, images, parts, runtime, on_begin, on_progress, on_batch, should_stop, checkpoint_seconds)
+
+
+def check_resumable(run: Run) -> None:
+    """Raises RunError if the run was imported: there is no training to go on with."""
+    if run.is_imported:
+        raise RunError(
+            f"{run.path} was imported from {run.manifest['imported']['file']}: its training is finished, and there is "
+            "nothing to go on with."
+        )
 
 
 def runtime_of(run: Run, num_threads: int | None = None) -> Runtime:

@@ -89,6 +89,8 @@ def _row(path: Path) -> dict[str, Any]:
     except RunError:
         return row
     row |= {"state": "finished" if run.is_finished else "unfinished", "seed": run.manifest["seed"]}
+    if run.is_imported:
+        row["state"] = "imported"
     row["data"] = run.manifest["data"]["name"]
     if (seconds := run.manifest.get("train_seconds")) is not None:
         row["train_minutes"] = seconds / 60

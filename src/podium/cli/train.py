@@ -74,6 +74,7 @@ def train(
     with bars() as bar:
         if resume is not None:
             known = Run.open(resume)
+            api.check_resumable(known)
             dataset = api.open_for(known, data, progress=bar)
         else:
             dataset = api.open(str(data), image_size=image_size, progress=bar)
