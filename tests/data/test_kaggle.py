@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 import podium.data
-from podium.data.sources import kaggle
+from podium.data.sources import top
 from podium.errors import ArchiveError, DataError, ImageError, TableError
 
 KINDS = [".7z", ".zip", ".tar", ".tar.gz", ""]
@@ -271,7 +271,7 @@ def test_table_of_absurd_size_is_not_read(name, is_zip, competition, tmp_path, c
     (path / name).write_text("id,label\n" + "1,cat\n" * 100)
     if is_zip:
         path = one_zip(path, tmp_path / "all.zip")
-    monkeypatch.setattr(kaggle, "MAX_TABLE_BYTES", 608)
+    monkeypatch.setattr(top, "MAX_TABLE_BYTES", 608)
     refused(path, TableError, f"{path.name}/{name}: is 609 bytes")
 
 
