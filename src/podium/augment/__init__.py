@@ -4,6 +4,7 @@ from podium.augment.colour import adjust_brightness, turn_hue
 from podium.augment.crop import resize, resized_crop
 from podium.augment.cutout import cutout
 from podium.augment.flip import flip
+from podium.augment.mix import Mixer
 from podium.augment.pipeline import Pipeline
 from podium.augment.shrink import scaled, shrink
 from podium.augment.translate import translate
