@@ -58,7 +58,14 @@ _NOT_NEGATIVE = (
     "cutout",
     "resize",
 )
-_BELOW_ONE: tuple[str, ...] = ("hold_out", "momentum", "sgd_momentum", "label_smoothing", "norm_momentum", "skip_learned")
+_BELOW_ONE: tuple[str, ...] = (
+    "hold_out",
+    "momentum",
+    "sgd_momentum",
+    "label_smoothing",
+    "norm_momentum",
+    "skip_learned",
+)
 _BELOW_ONE += ("dropout", "stochastic_depth", "ema_decay", "swa_from", "schedule_peak")
 _UP_TO_ONE: tuple[str, ...] = ("schedule_factor", "brightness", "hue", "crop_area_min", "tta_fraction")
 _UP_TO_ONE += ("grey", "solarize", "equalize", "autocontrast", "erasing")
