@@ -65,7 +65,8 @@ def autocontrast(pixels: Tensor) -> Tensor:
     low = pixels.amin((2, 3), keepdim=True).to(torch.float64)
     span = pixels.amax((2, 3), keepdim=True).to(torch.float64).sub_(low)  # (N, C, 1, 1)
     is_plain = span == 0
-    scale = (255.0 / span).masked_fill_(is_plain, 1.0)
+    # a quotient of tensors: torch makes a number over a tensor a product with the reciprocal, which is rounded twice
+    scale = (torch.full_like(span, 255.0) / span).masked_fill_(is_plain, 1.0)
     offset = (-low * scale).masked_fill_(is_plain, 0.0)
     return pixels.to(torch.float64).mul_(scale).add_(offset).clamp_(0, 255).to(torch.uint8)
 
