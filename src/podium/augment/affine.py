@@ -133,7 +133,7 @@ def _bilinear(planes: Tensor, maps: Tensor, size: tuple[int, int]) -> tuple[Tens
 def _between(first: Tensor, second: Tensor, part: Tensor) -> Tensor:
     """First + (second - first) · part, in float64."""
     first = first.to(torch.float64)
-    return (second - first).mul_(part).add_(first)
+    return second.to(torch.float64).sub_(first).mul_(part).add_(first)
 
 
 def _within(x: Tensor, y: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:

@@ -24,21 +24,26 @@ def translate(pixels: Tensor, shifts: Tensor, pad: int, fill: Tensor | None = No
     """
     num_images, channels, height, width = pixels.shape
     nhwc = pixels.permute(0, 2, 3, 1)  # (N, H, W, C)
-    if fill is None:
-        left, right = nhwc[:, :, 1 : pad + 1].flip(2), nhwc[:, :, width - pad - 1 : width - 1].flip(2)
-    else:
-        left = right = fill.expand(num_images, height, pad, channels)
-    rows = torch.cat((left, nhwc, right), dim=2).view(num_images * height, (width + 2 * pad) * channels)
-    # Every start of a row of W pixels inside the padded one, as a view; one indexing then copies whole rows.
-    windows = rows.unfold(1, width * channels, channels)  # (N·H, 2·pad + 1, W·C)
+    num_rows, wide = num_images * height, width + 2 * pad
+    rows = pixels.new_empty((num_rows + 1, wide * channels))  # the last one has the colour all along
+    padded = rows[:-1].view(num_images, height, wide, channels)
+    padded[:, :, pad : pad + width] = nhwc
     y = torch.arange(height, device=pixels.device) + shifts[:, :1]  # (N, H)
-    near = (height - 1) - (y.abs() - (height - 1)).abs()  # rows reflect through the index and need no padding
-    row = near + height * torch.arange(num_images, device=pixels.device)[:, None]  # (N, H)
+    start = height * torch.arange(num_images, device=pixels.device)[:, None]
+    if fill is None:
+        padded[:, :, :pad] = nhwc[:, :, 1 : pad + 1].flip(2)
+        padded[:, :, pad + width :] = nhwc[:, :, width - pad - 1 : width - 1].flip(2)
+        # rows reflect through the index and need no padding
+        row = start + (height - 1) - (y.abs() - (height - 1)).abs()
+    else:
+        colour_row = rows[-1].view(wide, channels)
+        colour_row[:] = fill
+        padded[:, :, :pad] = padded[:, :, pad + width :] = colour_row[:pad]
+        row = torch.where((y >= 0) & (y < height), start + y, num_rows)
+    # Every start of a row of W pixels inside the padded one, as a view; one indexing then copies whole rows.
+    windows = rows.unfold(1, width * channels, channels)  # (N·H + 1, 2·pad + 1, W·C)
     out = windows[row, pad + shifts[:, 1:]]  # (N, H, W·C)
-    out = out.view(num_images, height, width, channels)
-    if fill is not None:
-        out = torch.where((y == near)[:, :, None, None], out, fill)
-    return out.permute(0, 3, 1, 2)  # (N, C, H, W)
+    return out.view(num_images, height, width, channels).permute(0, 3, 1, 2)  # (N, C, H, W)
 
 
 def random_shifts(num_images: int, pad: int, generator: torch.Generator) -> Tensor:
