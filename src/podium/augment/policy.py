@@ -1,7 +1,7 @@
 """TrivialAugment, RandAugment and AutoAugment: operations drawn for each image, from a list with fixed strengths.
 
 A policy is a table of choices, an operation at one strength each, and a way to draw places in that table. Images that
-drew the same kernel are brought together, changed in one go, and put back: a batch costs about as much as one
+drew the same operation are brought together, changed in one go, and put back: a batch costs about as much as one
 operation on all of it, not as much as all operations.
 
 The operations and their strengths are Pillow's, as the papers' own code calls it; geometric ones take the nearest pixel
@@ -146,7 +146,7 @@ class Policy:
 
     def __init__(self, name: str, size: tuple[int, int], num_ops: int = 2, magnitude: int = 9) -> None:
         if name not in ("trivialaugment", "randaugment", "autoaugment"):
-            raise RecipeError(f"policy = {name!r}: it must be trivialaugment, randaugment or autoaugment")
+            raise RecipeError(f"policy = {name!r}: it must be none, trivialaugment, randaugment or autoaugment")
         if num_ops < 1:
             raise RecipeError(f"policy_ops = {num_ops}: it must be at least 1")
         if not 0 <= magnitude < _NUM_LEVELS:
