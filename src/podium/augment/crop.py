@@ -57,8 +57,7 @@ def resized_crop(pixels: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor
     rows += planes.gather(3, low[:, None].expand(shape)).mul_(2**_WEIGHT_BITS - weight[:, None])
     rows >>= _ROW_DROP  # (C, N, H, W')
 
-    # As one list of rows, of which each thread takes and fills the half that it has just computed: along any other axis
-    # torch copies rows in one thread, and then both cores wait for one another's memory.
+    # As one list of rows, which several threads copy: along any other axis torch does it in one.
     low, high, weight = _taps(top, box_height, size[0])  # (N, H') each
     start = height * torch.arange(channels * num_images, device=pixels.device).view(channels, num_images, 1)
     rows = rows.view(channels * num_images * height, size[1])
