@@ -2,8 +2,9 @@
 
     python bench/recipes_learn.py DATA [--recipes resnet18 …] [--steps 100] [--runs runs/learn]
 
-The recipe as it ships, but for its length: `--steps` steps, its warm-up and milestones shortened in proportion, so that the rate falls to its end. Trained on the 45,000, measured on the 5,000 held out, with its own test-time
-augmentation. That is no measure of what a recipe reaches; chance is 10 %.
+The recipe as it ships, but for its length: `--steps` steps, its warm-up and milestones shortened in proportion, so that
+the rate falls to its end. Trained on the 45,000, measured on the 5,000 held out, with its own test-time augmentation.
+That is no measure of what a recipe reaches; chance is 10 %.
 """
 
 import argparse

@@ -1,5 +1,7 @@
 """Bilinear resizing against numpy in float64, a scalar transcription of OpenCV's integers, and Pillow."""
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -183,3 +185,27 @@ def test_boxes_have_the_proportions_asked_for_where_they_fit() -> None:
     fits = boxes[:, 3] < 80
     assert fits.sum() > 100
     assert ((boxes[fits, 3] - 2 * boxes[fits, 2]).abs() <= 1.5).all()
+
+
+def test_a_ratio_spreads_the_proportions_evenly_both_ways_and_keeps_the_areas() -> None:
+    num_images, size = 40_000, (400, 600)
+    generator = torch.Generator().manual_seed(0)
+    boxes = random_boxes(num_images, size, 0.2, 1.5, generator, ratio=4 / 3)
+    top, left, height, width = boxes.double().unbind(1)
+    assert ((top >= 0) & (top + height <= 400) & (left >= 0) & (left + width <= 600)).all()
+    fits = (height < 400) & (width < 600)
+    assert fits.double().mean() > 0.8
+    small = height * width < 0.6 * 400 * 600  # of these every box fits
+    assert fits[small].all()
+    turn = (width / height / 1.5).log()[small] / math.log(4 / 3)
+    assert turn.abs().max() < 1.02  # sides are whole pixels
+    assert abs(turn.mean().item()) < 0.02
+    assert turn.std().item() == pytest.approx(1 / 3**0.5, rel=0.02)
+    area = (height * width)[small] / (400 * 600)
+    assert area.mean().item() == pytest.approx(0.4, rel=0.01)
+
+
+def test_without_a_ratio_the_draw_is_as_it_was() -> None:
+    one, other = (torch.Generator().manual_seed(0) for _ in range(2))
+    assert torch.equal(random_boxes(9, (32, 32), 0.5, 1.0, one), random_boxes(9, (32, 32), 0.5, 1.0, other, ratio=1.0))
+    assert torch.equal(one.get_state(), other.get_state())

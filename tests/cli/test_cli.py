@@ -80,7 +80,13 @@ def test_figures_as_json(tiny_competition, tiny_run, tmp_path):
     out = invoke("submit", tiny_run.path, tmp_path / "r", "-o", tmp_path / "s.csv", "--json")
     assert sum(json.loads(out)["class_counts"].values()) == 9
     assert {row["recipe"] for row in json.loads(invoke("recipes", "--json"))} >= {"sprint", "seed_resnet18"}
-    assert len(json.loads(invoke("models", "--json"))) >= 3
+    listed = json.loads(invoke("models", "--json"))
+    assert {(row["model"], row["form"]) for row in listed} >= {("sprint", "cifar"), ("googlenet", "imagenet")}
+    assert {row["operations"] for row in listed if row["model"] == "resnet50" and row["form"] == "imagenet"} == {
+        8178892800
+    }
+    timed = json.loads(invoke("models", "sprint", "--time", "--batch-size", 4, "--threads", 1, "--json"))
+    assert [row["images_per_second"] > 0 for row in timed] == [True]
     runs = json.loads(invoke("runs", tiny_run.path.parent, "--json"))
     assert runs[0]["accuracy"] == 1.0
     assert "100.00%" in invoke("runs", tiny_run.path.parent)
@@ -137,6 +143,17 @@ def cases(tmp_path, competition, run, broken):
         (["demo", "--out", tmp_path / "note.png"], ["exists already"]),
         (["train", competition, "--recipe", "sprint"], ["batch_size", "54"]),
         (["train", competition, *SETTINGS, "--out", run], ["exists already"]),
+        (["train", competition, *SETTINGS, "--init", tmp_path / "none.pth"], ["none.pth", "can't be read"]),
+        (
+            ["train", competition, *SETTINGS, "--init", broken / "model.safetensors"],
+            ["model.safetensors", "no file of weights"],
+        ),
+        (
+            ["train", competition, *SETTINGS, "--set", "model=resnet18", "--init", run],
+            ["isn't of this network", "--set form"],
+        ),
+        (["train", competition, *SETTINGS, "--set", "dropout=0.1"], ["'sprint' has no dropout", "wrn_28_10"]),
+        (["models", "resnet81"], ["'resnet18'"]),
         (["evaluate", tmp_path / "empty"], ["no run"]),
         (["evaluate", tmp_path / "unfinished"], ["model.safetensors", "--resume"]),
         (["evaluate", broken], ["model.safetensors", "damaged"]),

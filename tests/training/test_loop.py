@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 import podium
 from podium.api import differences, runtime_of
 from podium.data import Images, hold_out
-from podium.errors import RecipeError, RunError, StorageError
+from podium.errors import RecipeError, RunError, StorageError, WeightsError
 from podium.recipe import load_recipe
 from podium.runtime import prepare
 from podium.training import loop, setup
@@ -102,6 +102,73 @@ def test_skipping_and_growing_resume_to_the_same_bits(tiny_competition, tmp_path
     assert same(weights(podium.resume(run.path)), weights(whole))
     other = train(tiny_competition, tmp_path / "plain", settings={**TRICKS, "skip_learned": 0, "skip_between": []})
     assert not same(weights(other), weights(whole))
+
+
+def after(num_steps):
+    """Asks for a stop after so many steps of a sitting."""
+    steps = iter(range(1, 100))
+    return lambda: next(steps) == num_steps
+
+
+METHODS = {
+    "adamw": {"optimizer": "adamw", "learning_rate": 0.001, "schedule": "cosine", "warmup_epochs": 0.5},
+    "lion": {"optimizer": "lion", "learning_rate": 1e-4, "schedule": "one_cycle"},
+    "ema": {"average": "ema", "ema_decay": 0.9},
+    "swa": {"average": "swa", "swa_from": 0.4, "epochs": 3},
+    "sam": {"sam_radius": 0.1, "clip_norm": 1.0},
+    "parts": {"accumulate": 3},
+    "mixing": {"mixup": 0.4, "cutmix": 1.0, "policy": "trivialaugment", "erasing": 0.5},
+    "depth": {"model": "preact_resnet18", "optimizer": "sgd", "learning_rate": 0.01, "stochastic_depth": 0.5},
+    "heads": {"model": "googlenet", "optimizer": "sgd", "learning_rate": 0.01, "auxiliary_weight": 0.3, "dropout": 0.3},
+}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_resumes_to_the_same_bits(tiny_competition, tmp_path, method):
+    settings = METHODS[method]
+    whole = train(tiny_competition, tmp_path / "whole", settings=settings)
+    run = train(tiny_competition, tmp_path / "run", settings=settings, should_stop=after(1))
+    assert not run.is_finished
+    run = podium.resume(run.path, should_stop=after(3))  # what was put back must be kept again, too
+    assert not run.is_finished
+    again = podium.resume(run.path)
+    assert same(weights(again), weights(whole))
+    assert again.manifest["hold_out"]["accuracy"] == whole.manifest["hold_out"]["accuracy"]
+    assert [line.get("accuracy") for line in again.metrics()] == [line.get("accuracy") for line in whole.metrics()]
+
+
+def test_auxiliary_heads_are_not_kept(tiny_competition, tmp_path):
+    run = train(tiny_competition, tmp_path / "run", settings={**METHODS["heads"], "epochs": 0.5})
+    assert not any(name.startswith("aux") for name in weights(run))
+
+
+def test_initial_weights_are_those_of_the_file(tiny_competition, tiny_run, tmp_path):
+    """With no step worth the name: what comes out is what went in; a run's folder names its weights too."""
+    still = {"optimizer": "sgd", "learning_rate": 1e-30, "weight_decay": 0, "epochs": 0.1, "norm_momentum": 1e-9}
+    run = train(tiny_competition, tmp_path / "run", settings=still, init=tiny_run.path)
+    before, after = weights(tiny_run), weights(run)
+    assert all(torch.allclose(after[name], before[name]) for name in after if "num_batches" not in name)
+    assert run.manifest["init"]["path"] == str(tiny_run.model_path.resolve())
+
+
+def test_resuming_before_the_first_checkpoint_takes_the_initial_weights_again(tiny_competition, tiny_run, tmp_path):
+    whole = train(tiny_competition, tmp_path / "whole", init=tiny_run.path)
+    assert not same(weights(whole), weights(tiny_run))
+    file = tmp_path / "init.safetensors"
+    shutil.copy(tiny_run.model_path, file)
+    for name in ("run", "other"):
+        run = train(tiny_competition, tmp_path / name, init=file, should_stop=lambda: True)
+        run.checkpoint_path.unlink()  # killed before there was one
+    assert same(weights(podium.resume(tmp_path / "run")), weights(whole))
+    file.write_bytes(file.read_bytes() + b"x")
+    with pytest.raises(RunError, match="isn't the file any more"):
+        podium.resume(tmp_path / "other")
+
+
+def test_weights_of_another_network_are_refused_before_there_is_a_run(tiny_competition, tiny_run, tmp_path):
+    with pytest.raises(WeightsError, match="isn't of this network"):
+        train(tiny_competition, tmp_path / "run", recipe="resnet18", init=tiny_run.path, settings={"cutout": 4})
+    assert not (tmp_path / "run").exists()
 
 
 def test_looking_seldom_changes_no_weights_and_no_figure_of_an_epoch(tiny_competition, tiny_run, tmp_path, monkeypatch):

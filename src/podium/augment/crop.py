@@ -8,6 +8,8 @@ than the exact value. All of it is done here in int32, so every device gives the
 MXNet's own (1.9.1).
 """
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -55,25 +57,32 @@ def resized_crop(pixels: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor
     rows += planes.gather(3, low[:, None].expand(shape)).mul_(2**_WEIGHT_BITS - weight[:, None])
     rows >>= _ROW_DROP  # (C, N, H, W')
 
+    # As one list of rows, which several threads copy: along any other axis torch does it in one.
     low, high, weight = _taps(top, box_height, size[0])  # (N, H') each
-    start = height * torch.arange(num_images, device=pixels.device)[:, None]  # of each image's rows
-    rows = rows.view(channels, num_images * height, size[1])
-    weight = weight.expand(num_images, -1).reshape(-1, 1)  # (N·H', 1)
-    out = rows.index_select(1, (start + high).view(-1)).mul_(weight).bitwise_right_shift_(_COLUMN_DROP)
-    other = rows.index_select(1, (start + low).view(-1)).mul_(2**_WEIGHT_BITS - weight)
-    out += other.bitwise_right_shift_(_COLUMN_DROP)  # (C, N·H', W'), in quarters
+    start = height * torch.arange(channels * num_images, device=pixels.device).view(channels, num_images, 1)
+    rows = rows.view(channels * num_images * height, size[1])
+    weight = weight.expand(channels, num_images, -1).reshape(-1, 1)  # (C·N·H', 1)
+    out = rows.index_select(0, (start + high).view(-1)).mul_(weight).bitwise_right_shift_(_COLUMN_DROP)
+    other = rows.index_select(0, (start + low).view(-1)).mul_(2**_WEIGHT_BITS - weight)
+    out += other.bitwise_right_shift_(_COLUMN_DROP)  # (C·N·H', W'), in quarters
     out = out.add_(2).bitwise_right_shift_(2).to(torch.uint8)
     return out.view(channels, num_images, *size).transpose(0, 1)  # (N, C, H', W')
 
 
 def random_boxes(
-    num_images: int, image_size: tuple[int, int], area_min: float, aspect: float, generator: torch.Generator
+    num_images: int,
+    image_size: tuple[int, int],
+    area_min: float,
+    aspect: float,
+    generator: torch.Generator,
+    *,
+    ratio: float = 1.0,
 ) -> Tensor:
     """Boxes of a random part of the area at a random place, as MXNet's `RandomResizedCrop` draws them.
 
     The area is uniform in [area_min, 1] of H · W, the sides are rounded to whole pixels, and the corner is uniform
-    over the places where the box fits. With `aspect` 1 on a square image every box fits; elsewhere a side that is too
-    long is cut to the image (MXNet draws again, up to ten times).
+    over the places where the box fits. With `aspect` and `ratio` 1 on a square image every box fits; elsewhere a side
+    that is too long is cut to the image (MXNet draws again, up to ten times).
 
     Args:
         num_images: N.
@@ -81,6 +90,7 @@ def random_boxes(
         area_min: in (0, 1].
         aspect: width over height of a box.
         generator: on the CPU.
+        ratio: r, at least 1: the aspect is times a factor log-uniform in [1/r, r].
 
     Returns:
         int64 (N, 4) on the CPU: top, left, height, width.
@@ -88,8 +98,12 @@ def random_boxes(
     height, width = image_size
     draw = torch.rand((3, num_images), dtype=torch.float64, generator=generator)
     area = (area_min + (1 - area_min) * draw[0]) * height * width
-    box_height = (area / aspect).sqrt().round().clamp(1, height)
-    box_width = (area * aspect).sqrt().round().clamp(1, width)
+    aspects = torch.full_like(area, aspect)
+    if ratio > 1:
+        turn = 2 * torch.rand(num_images, dtype=torch.float64, generator=generator) - 1
+        aspects *= (turn * math.log(ratio)).exp()
+    box_height = (area / aspects).sqrt().round().clamp(1, height)
+    box_width = (area * aspects).sqrt().round().clamp(1, width)
     top = (draw[1] * (height - box_height + 1)).floor()
     left = (draw[2] * (width - box_width + 1)).floor()
     return torch.stack((top, left, box_height, box_width), dim=1).to(torch.int64)  # (N, 4)

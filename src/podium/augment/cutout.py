@@ -6,6 +6,8 @@ As arXiv 2404.00498 has it, the square lies wholly within the image; the first p
 import torch
 from torch import Tensor
 
+from podium.augment.erase import erase
+
 __all__ = ["cutout", "random_corners"]
 
 
@@ -21,20 +23,10 @@ def cutout(pixels: Tensor, corners: Tensor, side: int, fill: Tensor) -> Tensor:
     Returns:
         The same shape, dtype and memory order.
     """
-    height, width = pixels.shape[2:]
-    rows = _inside(corners[:, 0], side, height)  # (N, H)
-    columns = _inside(corners[:, 1], side, width)  # (N, W)
-    mask = rows[:, None, :, None] & columns[:, None, None, :]  # (N, 1, H, W)
-    return torch.where(mask, fill.view(1, -1, 1, 1), pixels)
+    return erase(pixels, torch.cat((corners, torch.full_like(corners, side)), dim=1), fill)
 
 
 def random_corners(num_images: int, side: int, size: tuple[int, int], generator: torch.Generator) -> Tensor:
     """Uniform over all places where the square fits into (H, W): int64 (N, 2) on the CPU."""
     places = [torch.randint(0, length - side + 1, (num_images,), generator=generator) for length in size]
     return torch.stack(places, dim=1)  # (N, 2)
-
-
-def _inside(first: Tensor, side: int, length: int) -> Tensor:
-    """Which of `length` places lie in the `side` ones that begin at `first` (N,): bool (N, length)."""
-    offset = torch.arange(length, device=first.device) - first[:, None]
-    return (offset >= 0) & (offset < side)

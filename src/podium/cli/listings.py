@@ -21,6 +21,7 @@ def recipes(json: Json = False) -> None:
 
 
 def models(
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME...", help="Only these; all if left out.")] = None,
     time: Annotated[bool, typer.Option("--time", help="Measure how many images a second each trains on here.")] = False,
     batch_size: Annotated[int, typer.Option(min=2, help="Images a step while measuring.")] = 128,
     threads: Threads = None,
@@ -31,18 +32,19 @@ def models(
 
     from podium import runtime
     from podium.cli.display import bars
-    from podium.models import count_operations, entries
+    from podium.models import count_operations, entries, entry
     from podium.training.speed import step_speeds
 
-    forms = [(entry, name, form) for entry in entries() for name, form in entry.forms.items()]
+    chosen = [entry(name) for name in names] if names else entries()
+    forms = [(model, name, form) for model in chosen for name, form in model.forms.items()]
     rows: list[dict[str, Any]] = []
     with bars() as bar:
-        for number, (entry, name, form) in enumerate(forms):
+        for number, (model, name, form) in enumerate(forms):
             row: dict[str, Any] = {
-                "model": entry.name,
+                "model": model.name,
                 "form": name,
                 "num_parameters": form.num_parameters,
-                "operations": count_operations(entry.name, name),
+                "operations": count_operations(model.name, name),
                 "image_size": form.image_size,
                 "min_size": form.min_size,
             }
@@ -52,9 +54,9 @@ def models(
                 size = max(
                     min(batch_size, 16), batch_size // (form.image_size // 32) ** 2
                 )  # large images: about as many pixels
-                speeds = step_speeds(entry.name, name, ready, batch_size=size)
+                speeds = step_speeds(model.name, name, ready, batch_size=size)
                 row["images_per_second"] = round(median(speeds), 1)
-            rows.append(row | {"source": entry.source})
+            rows.append(row | {"source": model.source})
     formats = {"num_parameters": "{:,}", "image_size": "{0}×{0}", "min_size": "{0}×{0}"}
     if not json:
         for row in rows:

@@ -12,7 +12,7 @@ from podium.cli.options import ImageSize, Json, Threads
 def submit(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="One run, or several that make an ensemble.")],
     data: Annotated[
-        str | None, typer.Option(metavar="DATA", help="Whose test images. [default: what the first run was trained on]")
+        str | None, typer.Option(metavar="DATA", help="Whose test images. (default: what the first run was trained on)")
     ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The CSV to write.")] = Path(
         "submission.csv"

@@ -25,7 +25,7 @@ def train(
         str | None,
         typer.Option(
             metavar="NAME|FILE",
-            help="A shipped recipe or a TOML file. [default: sprint; below 10,000 images sprint_small]",
+            help="A shipped recipe or a TOML file. (default: sprint; below 10,000 images sprint_small)",
         ),
     ] = None,
     setting: Annotated[
@@ -38,9 +38,9 @@ def train(
             help="Weights to begin with: .safetensors, .pth, or a run's. A head for other classes is made anew.",
         ),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Decides weights, order and augmentation. [default: 0]")] = None,
+    seed: Annotated[int | None, typer.Option(help="Decides weights, order and augmentation. (default: 0)")] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="The run's folder. [default: runs/<time>-<recipe>]")
+        Path | None, typer.Option(metavar="DIR", help="The run's folder. (default: runs/<time>-<recipe>)")
     ] = None,
     resume: Annotated[
         Path | None, typer.Option(metavar="RUN", help="Go on with a run that was stopped or killed.")

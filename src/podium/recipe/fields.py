@@ -167,11 +167,11 @@ class Recipe:
     rotate: float = 0.0
     """Turned by an angle uniform in [-rotate, rotate] degrees, bilinear; what comes in has the mean colour."""
     shear: float = 0.0
-    """Sheared along x and along y by angles uniform in [-shear, shear] degrees."""
+    """Sheared along x and along y by angles uniform in [-shear, shear] degrees; one map together with `rotate`."""
     policy: str = "none"
     """Operations drawn for each image. trivialaugment: one of 14 at a random strength (arXiv 2103.10158, its wide
-    space); randaugment: `policy_ops` of 14 at `policy_magnitude` (arXiv 1909.13719); autoaugment: one of the 25 pairs
-    found for CIFAR-10 (arXiv 1805.09501)."""
+    space); randaugment: `policy_ops` times one of 14 at `policy_magnitude` (arXiv 1909.13719); autoaugment: one of the
+    25 pairs found for CIFAR-10 (arXiv 1805.09501)."""
     policy_ops: int = 2
     """Operations an image (randaugment)."""
     policy_magnitude: int = 9

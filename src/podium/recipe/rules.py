@@ -47,9 +47,6 @@ _NOT_NEGATIVE = (
     "sam_radius",
     "mixup",
     "cutmix",
-    "sharpness",
-    "contrast",
-    "saturation",
     "rotate",
     "posterize",
     "policy_magnitude",
@@ -68,7 +65,7 @@ _BELOW_ONE: tuple[str, ...] = (
 )
 _BELOW_ONE += ("dropout", "stochastic_depth", "ema_decay", "swa_from", "schedule_peak")
 _UP_TO_ONE: tuple[str, ...] = ("schedule_factor", "brightness", "hue", "crop_area_min", "tta_fraction")
-_UP_TO_ONE += ("grey", "solarize", "equalize", "autocontrast", "erasing")
+_UP_TO_ONE += ("contrast", "saturation", "sharpness", "grey", "solarize", "equalize", "autocontrast", "erasing")
 _ONLY_WITH: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("optimizer", ("sgd",), ("nesterov", "momentum_form")),
     ("optimizer", ("sgd", "muon"), ("momentum",)),
