@@ -6,15 +6,15 @@ from pathlib import Path
 
 from podium.data.images import Dataset
 from podium.data.progress import Progress
-from podium.data.sources import digits, kaggle
+from podium.data.sources import cifar, digits, kaggle
 from podium.data.sources.packed import no_choice
 from podium.errors import DataError
 
 __all__ = ["open_dataset"]
 
-SOURCES = (kaggle,)
+SOURCES = (kaggle, cifar)
 """In the order in which they are asked: the more particular first."""
-LOOKED_FOR = f"{kaggle.LOOKED_FOR}; or one zip with these in it"
+LOOKED_FOR = f"{kaggle.LOOKED_FOR}; {cifar.LOOKED_FOR}"
 
 
 def open_dataset(
@@ -47,7 +47,8 @@ def open_dataset(
         if not path.exists():
             raise DataError(f"{path}: there is no such file or folder. Give a data set's folder, or the word digits.")
         for source in SOURCES:
-            if found := source.find(path, image_size=image_size, labels=labels, progress=progress):
+            found: Dataset | None = source.find(path, image_size=image_size, labels=labels, progress=progress)
+            if found is not None:
                 return found
         if missing := kaggle.near_miss(path):
             raise DataError(f"{path}: {missing}.")
