@@ -142,9 +142,10 @@ def test_a_test_set_in_a_folder_that_is_no_class(folder, tmp_path, png, write_ar
     assert dataset.test.ids.tolist() == [f"{folder}/{i}.png" for i in range(3)]
 
 
-def test_a_class_may_be_called_train(tmp_path, png, write_archive, cache):
+@pytest.mark.parametrize("kind", ["", ".zip"])
+def test_a_class_may_be_called_train(kind, tmp_path, png, write_archive, cache):
     files = {f"{name}/{i}.png": png(i) for i in range(9) for name in [("bus", "plane", "train")[i % 3]]}
-    dataset = podium.data.open(write_archive(tmp_path / "vehicles.zip", files))
+    dataset = podium.data.open(write_archive(tmp_path / f"vehicles{kind}", files))
     assert dataset.classes == ("bus", "plane", "train")
 
 
@@ -249,6 +250,11 @@ def test_images_without_classes(kind, tmp_path, png, write_archive, cache):
     refused(write_archive(tmp_path / f"flat{kind}", flat), "the one folder images", "CSV")
     no_train = tree(png, "val/") | {"test/1.png": png(1)}
     refused(write_archive(tmp_path / f"rest{kind}", no_train), "test/ and val/ but no train/")
+    beside = tree(png) | {"test/1.png": png(1)}
+    refused(write_archive(tmp_path / f"beside{kind}", beside), "has test/ but no train/")
+    flat = {f"train/{i}.png": png(i) for i in range(3)} | {"test/1.png": png(1)}
+    expected = ["train/ is there", "train/0.png"] if kind else ["trainLabels.csv is missing"]
+    refused(write_archive(tmp_path / f"both{kind}", flat), *expected)
     if kind:
         loose = {f"train/{i}.png": png(i) for i in range(3)}
         refused(
@@ -263,7 +269,7 @@ def test_classes_of_the_parts_differ(kind, tmp_path, png, write_archive, cache):
     path = write_archive(
         tmp_path / f"flat{kind}", tree(png, "train/") | {"val/1.png": png(1), "val/rose/2.png": png(2)}
     )
-    refused(path, "1.png", "no folder" if kind == "" else "both" if False else "no ")
+    refused(path, "1.png", "no folder")
     mixed = tree(png, "train/") | {"test/violet/1.png": png(1), "test/rose/1.png": png(2)}
     refused(write_archive(tmp_path / f"test{kind}", mixed), "violet/1.png", "some do not")
 

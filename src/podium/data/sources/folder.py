@@ -29,8 +29,8 @@ from podium.data.images import Dataset, Images, ImageStream, digest
 from podium.data.origin import ArchiveOrigin, Origin
 from podium.data.progress import Progress
 from podium.data.sources.packed import PackedDataset, encode, no_choice, some
-from podium.data.sources.top import Top, is_hidden, role_in
-from podium.data.sources.tree import classes_of, cut, parts_of, wrapper_of
+from podium.data.sources.top import Top, is_hidden, role_in, role_of
+from podium.data.sources.tree import classes_of, cut, parts_of, two_parts, wrapper_of
 from podium.data.store import Pack
 from podium.errors import DataError
 
@@ -50,8 +50,11 @@ def find(
     if top is not None and (train := top.origin("train", is_tree=True)):
         is_folder = not train.inside and train.path.is_dir()
         if is_folder and not _folders_in(train.path):
-            return None
-        if is_folder or top.origin("train", archives_only=True):
+            roles = {role_of(folder.name) for folder in _folders_in(path)}
+            if roles != {"train", None}:
+                return None  # its images are in no classes; beside others it may be a class itself
+        elif is_folder or top.origin("train", archives_only=True):
+            _refuse_two_parts(path)
             found = {role: top.origin(role, is_tree=True) for role in ("train", "val", "test")}
             origins = {role: origin for role, origin in found.items() if origin is not None}
     if not origins and path.is_file() and is_archive(path):
@@ -66,6 +69,15 @@ def find(
         return None
     no_choice(path, labels)
     return FolderDataset(path, origins, image_size, progress, top)
+
+
+def _refuse_two_parts(path: Path) -> None:
+    seen: dict[str, str] = {}
+    for folder in sorted(_folders_in(path)) if path.is_dir() else []:
+        if role := role_of(folder.name):
+            if role in seen:
+                raise two_parts(str(path), role, seen[role], f"{folder.name}/")
+            seen[role] = f"{folder.name}/"
 
 
 def _folders_in(path: Path) -> list[Path]:

@@ -8,7 +8,7 @@ from podium.data.sources.top import role_of
 from podium.data.store import Pack
 from podium.errors import DataError
 
-__all__ = ["classes_of", "cut", "parts_of", "wrapper_of"]
+__all__ = ["classes_of", "cut", "parts_of", "two_parts", "wrapper_of"]
 
 
 def parts_of(names: Sequence[str], label: str) -> dict[str, str]:
@@ -27,18 +27,25 @@ def parts_of(names: Sequence[str], label: str) -> dict[str, str]:
     tops = {folder.partition("/")[0] for folder in inner if folder}
     parts: dict[str, str] = {}
     for top in sorted(tops):
-        role = role_of(top)
-        if role is None or (top in inner and role != "test"):
-            continue  # a class: those who have images of trains may call it train
-        if role in parts:
-            raise DataError(f"{label}: {parts[role]} and {prefix}{top}/ are both the part {role}. Rename one of them.")
-        parts[role] = f"{prefix}{top}/"
-    if "train" in parts:
+        if role := role_of(top):
+            if role in parts:
+                raise two_parts(label, role, parts[role], f"{prefix}{top}/")
+            parts[role] = f"{prefix}{top}/"
+    has_classes = "train" in parts and parts["train"][len(prefix) : -1] not in inner
+    if has_classes:
         return parts
-    if parts and len(parts) == len(tops) and "" not in inner:
+    if parts.keys() == {"train"} and len(tops) > 1:
+        parts = {}  # those who have images of trains may call a class so
+    if "train" in parts:
+        example = min(name for name in names if name.rpartition("/")[0] == parts["train"][:-1])
         raise DataError(
-            f"{label}: has {' and '.join(sorted(parts.values()))} but no train/. To use one of them as a data set of "
-            "its own, give its folder."
+            f"{label}: {parts['train']} is there, but some of its images lie in no folder of a class, for instance "
+            f"{example}.\nEach class should have a folder; or give a CSV of paths and labels beside the images."
+        )
+    if parts:
+        raise DataError(
+            f"{label}: has {' and '.join(sorted(parts.values()))} but no train/. Put the folders of the classes into "
+            "one; or give a part's folder to use it alone."
         )
     if "" in inner:
         example = min(name for name in names if name.rpartition("/")[0] == prefix.rstrip("/"))
@@ -52,6 +59,11 @@ def parts_of(names: Sequence[str], label: str) -> dict[str, str]:
             "apart.\nEach class should have a folder; or give a CSV of paths and labels beside the images."
         )
     return {"train": prefix}
+
+
+def two_parts(label: str, role: str, first: str, second: str) -> DataError:
+    """The error for two folders that are one part."""
+    return DataError(f"{label}: {first} and {second} are both the part {role}. Rename one of them.")
 
 
 def wrapper_of(names: Sequence[str], role: str | None = None) -> str:
