@@ -12,7 +12,17 @@ from dataclasses import dataclass
 
 from podium.errors import TableError
 
-__all__ = ["Columns", "Table", "find_columns", "find_label_column", "normal", "read_table", "rows_of"]
+__all__ = [
+    "ID_COLUMNS",
+    "SPLIT_COLUMNS",
+    "Columns",
+    "Table",
+    "find_columns",
+    "find_label_column",
+    "normal",
+    "read_table",
+    "rows_of",
+]
 
 ID_COLUMNS = (
     *("id", "image_id", "imageid", "image", "image_name", "filename", "file_name", "file", "name"),

@@ -80,7 +80,10 @@ def _lists_paths(top: Top) -> bool:
     folders = [entry for entry in origin.path.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
     if len(folders) < 2:
         return False
-    stems = {file.stem for folder in folders for file in islice(folder.iterdir(), 10_000)}
+    found = [file.stem for folder in folders for file in islice(folder.iterdir(), 10_000)]
+    stems = set(found)
+    if len(stems) < len(found):
+        return True
     return not any(value.strip().rpartition(".")[0] in stems or value.strip() in stems for row in rows for value in row)
 
 
