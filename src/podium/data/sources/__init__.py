@@ -6,15 +6,15 @@ from pathlib import Path
 
 from podium.data.images import Dataset
 from podium.data.progress import Progress
-from podium.data.sources import cifar, digits, folder, kaggle, table
+from podium.data.sources import cifar, digits, folder, kaggle, parquet, table
 from podium.data.sources.packed import no_choice
 from podium.errors import DataError
 
 __all__ = ["open_dataset"]
 
-SOURCES = (kaggle, cifar, table, folder)
+SOURCES = (kaggle, cifar, parquet, table, folder)
 """In the order in which they are asked: the more particular first."""
-LOOKED_FOR = f"{kaggle.LOOKED_FOR}; {cifar.LOOKED_FOR}; {folder.LOOKED_FOR}; {table.LOOKED_FOR}"
+LOOKED_FOR = "; ".join(source.LOOKED_FOR for source in SOURCES)
 
 
 def open_dataset(
