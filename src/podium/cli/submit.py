@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from podium.cli.options import ImageSize, Json, Threads
+from podium.cli.options import ImageSize, Json, Labels, Threads
 
 
 def submit(
@@ -18,6 +18,7 @@ def submit(
         "submission.csv"
     ),
     image_size: ImageSize = None,
+    labels: Labels = None,
     threads: Threads = None,
     json: Json = False,
 ) -> None:
@@ -30,7 +31,7 @@ def submit(
 
     opened = [Run.open(run) for run in runs]
     with bars() as bar:
-        dataset = api.open_for(opened[0], data, image_size=image_size, progress=bar)
+        dataset = api.open_for(opened[0], data, image_size=image_size, labels=labels, progress=bar)
         ready = runtime.prepare(opened[0].recipe.precision, num_threads=threads)
         predictions = api.submit(
             opened, dataset, out, runtime=ready, on_batch=lambda done, total: bar("Predicting", done, total)
@@ -41,4 +42,6 @@ def submit(
         print_json({"submission": str(out), "num_rows": len(predictions), "sha256": digest, "class_counts": counts})
         return
     console.print(f"{out}: {len(predictions):,} rows, sha256 {digest}", soft_wrap=True)
+    if predictions.labels is not None:
+        console.print(f"There are no images to be predicted, so these are those of the {dataset.evaluation_name}.")
     console.print(", ".join(f"{name} {count:,}" for name, count in counts.items()), soft_wrap=True)

@@ -15,6 +15,7 @@ suffix; its class is the first folder of that path. What is no image is left out
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Sequence
 from functools import cached_property, partial
 from itertools import islice
@@ -24,7 +25,8 @@ import numpy as np
 import numpy.typing as npt
 
 from podium.data.archive import is_image_name
-from podium.data.formats import FolderArchive, is_archive
+from podium.data.cache import cache_errors, cache_root
+from podium.data.formats import is_archive
 from podium.data.images import Dataset, Images, ImageStream, digest
 from podium.data.origin import ArchiveOrigin, Origin
 from podium.data.progress import Progress
@@ -246,14 +248,16 @@ class FolderDataset(PackedDataset):
         return "test" if num_labelled else None
 
     def _names(self, role: str) -> Sequence[str]:
-        """The ids of a part; a folder's are found without decoding."""
-        origin = self._origins.get(role)
-        if origin is not None and not origin.inside and origin.path.is_dir() and role not in self._packs:
-            names = FolderArchive(origin.path, origin.label, images_only=True).names
-            prefix = wrapper_of(names, role)
-            return [name[len(prefix) :] for name in names]
-        pack = self._part(role)
-        return [] if pack is None else pack.ids
+        """The ids of a part, found without decoding unless all parts lie in one archive."""
+        if "" in self._origins or role in self._packs or role not in self._origins:
+            pack = self._part(role)
+            return [] if pack is None else pack.ids
+        with cache_errors():
+            cache_root().mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix="listing-", dir=cache_root()) as scratch:
+                names = self._origins[role].open(Path(scratch)).ids
+        prefix = wrapper_of(names, role)
+        return [name[len(prefix) :] for name in names]
 
     def _label(self, role: str) -> str:
         """What messages call a part."""
