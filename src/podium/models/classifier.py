@@ -63,7 +63,7 @@ class Classifier(nn.Module):
         model_name: as registered.
         network: float (N, 3, H, W) → logits (N, K).
         preprocessing: what stands before the network.
-        form: of the model, as registered.
+        form: of the model, as registered, or "auto".
     """
 
     scale: Tensor
@@ -72,7 +72,7 @@ class Classifier(nn.Module):
     def __init__(self, model_name: str, network: nn.Module, preprocessing: Preprocessing, form: str = "auto") -> None:
         super().__init__()
         self.model_name = model_name
-        self.form = registry.resolve_form(model_name, form, preprocessing.image_size)
+        self.form = form
         self.network = network
         self.preprocessing = preprocessing
         # on the device from the start: made anew for each batch, they would have it wait for two copies

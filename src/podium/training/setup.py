@@ -139,7 +139,8 @@ def new_classifier(recipe: Recipe, seed: int, images: Images) -> Classifier:
                 module.momentum = recipe.norm_momentum
     mean, std = (recipe.mean, recipe.std) if recipe.mean else mean_and_std(images)
     preprocessing = Preprocessing(images.classes, images.size, _three(mean), _three(std))
-    return Classifier(recipe.model, network, preprocessing, recipe.form)
+    form = models.resolve_form(recipe.model, recipe.form, images.size)
+    return Classifier(recipe.model, network, preprocessing, form)
 
 
 def take_initial_weights(classifier: Classifier, init: dict[str, Any] | None) -> None:
