@@ -349,7 +349,7 @@ def test_the_column_of_labels_may_be_chosen(competition, cache):
         dataset = podium.data.open(folder, labels=name)
         assert (dataset.classes, dataset.train.classes, dataset.labels_from) == (classes, classes, name)
     with pytest.raises(TableError, match="no column 'form'"):
-        _ = podium.data.open(folder, labels="form").train
+        podium.data.open(folder, labels="form")
 
 
 def test_archive_with_a_table_of_another_name(competition, cache):

@@ -57,11 +57,19 @@ def _labels_name(top: Top) -> str | None:
 def find(
     path: Path, *, image_size: int | None = None, labels: str | None = None, progress: Progress | None = None
 ) -> KaggleDataset | None:
-    """The competition at `path`, a folder or an outer zip file; None if there is none. Raises ArchiveError."""
+    """The competition at `path`, a folder or an outer zip file; None if there is none.
+
+    Raises:
+        ArchiveError: the zip file is damaged.
+        TableError: it has no column called `labels`.
+    """
     top = top_at(path)
     if top is None or _lists_paths(top):
         return None
-    return KaggleDataset(path, top, image_size, progress, labels)
+    dataset = KaggleDataset(path, top, image_size, progress, labels)
+    if labels is not None:
+        _ = dataset.classes  # a wrong name is said now
+    return dataset
 
 
 def _lists_paths(top: Top) -> bool:
