@@ -117,7 +117,7 @@ def test_data_counts_all_sets(trained):
 
 def test_train_says_how_to_measure_on_the_evaluation_set(trained):
     kind, _, run, out = trained
-    assert f"On the {KINDS[kind][1]}, which was left aside: podium evaluate {run}" in out
+    assert f"To measure on the {KINDS[kind][1]}, left aside so far: podium evaluate {run}" in out
     manifest = podium.Run.open(run).manifest
     assert manifest["data"]["evaluation"] == KINDS[kind][1]
     assert manifest["split"] == {"hold_out": 0.2, "seed": 0, "num_train": 48, "num_hold_out": 12}
@@ -175,7 +175,7 @@ def test_without_a_hold_out_there_is_the_evaluation_set(tmp_path):
     data = as_folder(tmp_path / "data")
     out = invoke("train", data, *SETTINGS, "--set", "hold_out=0", "--out", tmp_path / "run")
     assert "No hold-out, so no accuracy." in out
-    assert "On the validation set, which was left aside" in out
+    assert "To measure on the validation set" in out
     assert json.loads(invoke("evaluate", tmp_path / "run", "--json"))["num_images"] == NUM_EVALUATION
     with pytest.raises(RunError, match="every labelled image"):
         invoke("evaluate", tmp_path / "run", "--on", "hold-out")

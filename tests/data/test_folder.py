@@ -248,6 +248,9 @@ def test_trees_that_make_no_sense(kind, more, says, tmp_path, png, write_archive
 def test_images_without_classes(kind, tmp_path, png, write_archive, cache):
     flat = {f"images/{i}.png": png(i) for i in range(3)}
     refused(write_archive(tmp_path / f"flat{kind}", flat), "the one folder images", "CSV")
+    if not kind:
+        bare = {f"{i}.png": png(i) for i in range(3)}
+        refused(write_archive(tmp_path / "bare", bare), "no folders of classes, and no CSV", "the folder above")
     no_train = tree(png, "val/") | {"test/1.png": png(1)}
     refused(write_archive(tmp_path / f"rest{kind}", no_train), "test/ and val/ but no train/")
     beside = tree(png) | {"test/1.png": png(1)}

@@ -225,3 +225,18 @@ def test_paths():
     assert [paths.find("1.png", 3), paths.find("3.png", 3), paths.find("c.png", 3)] == [None, "b/3.png", "c.png"]
     assert paths.complaint("1.png", 3, "there").startswith("is the name of several images there.")
     assert paths.complaint("9.png", 3, "there").startswith("has no image there.")
+
+
+def test_names_alone_never_lead_to_another_part(tmp_path, png, write_archive, cache):
+    """A competition whose train folder is missing: the labels' ids are the test images' names too."""
+    path = write_archive(tmp_path / "lost", {f"test/{i}.png": png(i) for i in range(9)})
+    (path / "trainLabels.csv").write_text("id,label\n" + "".join(f"{i},{i % 3}\n" for i in range(9)))
+    refused(path, "trainLabels.csv, line 2: '0' has no image but test/0.png", "another part")
+    (path / "trainLabels.csv").write_text("id,label\n" + "".join(f"test/{i}.png,{i % 3}\n" for i in range(9)))
+    assert len(podium.data.open(path).train) == 9
+
+
+def test_a_table_of_images_that_are_not_there(tmp_path, png, write_archive, cache):
+    path = write_archive(tmp_path / "flat", {f"pics/{i}.png": png(i) for i in range(9)})
+    (path / "labels.csv").write_text("file,label\nx.png,cat\n")
+    refused(path, "flat/labels.csv: none of its columns names images that lie below")

@@ -46,7 +46,7 @@ def _show(summary: "DataSummary", contact_sheet: Path | None) -> None:
         evaluation = f"{summary.num_evaluation:,} to measure on ({summary.evaluation}), "
     out.print(
         f"{summary.name}: {summary.num_train:,} labelled images, {evaluation}{test}, "
-        f"{len(summary.class_counts)} classes{f' ({summary.labels})' if summary.labels else ''}",
+        f"{len(summary.class_counts)} classes{'' if summary.labels in (None, 'label') else f' ({summary.labels})'}",
         soft_wrap=True,
     )
     out.print(f"{summary.width}×{summary.height} pixels, {summary.bytes / 1e6:,.0f} MB as pixels")

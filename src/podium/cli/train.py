@@ -162,7 +162,7 @@ def _say_end(run: "Run", *, json: bool) -> None:
         out.print("No hold-out, so no accuracy.")
     path = shlex.quote(str(run.path))
     if name := manifest["data"].get("evaluation"):
-        out.print(f"On the {name}, which was left aside: podium evaluate {path}", soft_wrap=True)
+        out.print(f"To measure on the {name}, left aside so far: podium evaluate {path}", soft_wrap=True)
     out.print(f"Next: podium submit {path} --data {shlex.quote(manifest['data']['path'])}", soft_wrap=True)
 
 

@@ -200,5 +200,5 @@ def damaged(label: str, reason: object, member: str | None = None) -> ArchiveErr
     first_line = str(reason).strip().split("\n")[0].rstrip(".:") or type(reason).__name__
     return ArchiveError(
         f"{label}: damaged or not complete ({first_line}).\n"
-        "Download it again and compare its size with the competition page's."
+        "Download it again and compare its size with what its page says."
     )

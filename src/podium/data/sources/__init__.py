@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from podium.data.archive import is_image_name
 from podium.data.images import Dataset
 from podium.data.progress import Progress
 from podium.data.sources import cifar, digits, folder, kaggle, parquet, table
@@ -53,7 +54,12 @@ def open_dataset(
         if missing := kaggle.near_miss(path):
             raise DataError(f"{path}: {missing}.")
         if path.is_dir() and not any(path.iterdir()):
-            raise DataError(f"{path}: the folder is empty. It should hold {LOOKED_FOR}.")
+            raise DataError(f"{path}: the folder is empty.\nIt should hold {LOOKED_FOR}.")
+        if path.is_dir() and any(is_image_name(entry.name) for entry in path.iterdir()):
+            raise DataError(
+                f"{path}: its images lie in no folders of classes, and no CSV says what they are.\n"
+                "Make a folder a class; or give the folder above, if this is a part of a data set."
+            )
     except OSError as error:
         raise DataError(f"{path}: can't be read ({error.strerror}).") from error
-    raise DataError(f"{path}: holds no data set that podium knows. Looked for: {LOOKED_FOR}.")
+    raise DataError(f"{path}: holds no data set that podium knows.\nLooked for: {LOOKED_FOR}.")

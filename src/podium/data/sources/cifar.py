@@ -30,7 +30,7 @@ from podium.errors import ArchiveError, DataError
 
 __all__ = ["CifarDataset", "find"]
 
-LOOKED_FOR = "an official release of CIFAR-10 or CIFAR-100"
+LOOKED_FOR = "CIFAR's official releases"
 ORIGINALS = {  # size in bytes and MD5
     "cifar-10-python.tar.gz": (170498071, "c58f30108f718f92721af3b95e74349a"),
     "cifar-10-binary.tar.gz": (170052171, "c32a1d4ab5d03f1284b67883e8d87530"),

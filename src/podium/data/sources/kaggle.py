@@ -27,7 +27,7 @@ from podium.errors import DataError, TableError
 
 __all__ = ["KaggleDataset", "find", "near_miss", "top_at"]
 
-LOOKED_FOR = "train.7z, .zip or .tar or a folder train, and trainLabels.csv"
+LOOKED_FOR = "train.7z (or .zip, .tar, a folder) with trainLabels.csv"
 
 
 def top_at(path: Path) -> Top | None:

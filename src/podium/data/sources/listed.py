@@ -8,7 +8,7 @@ from pathlib import Path
 
 from podium.data.sources.packed import and_more
 from podium.data.sources.paths import Paths
-from podium.data.sources.top import role_in, role_of
+from podium.data.sources.top import role_in, role_of, role_of_images
 from podium.data.sources.tree import parts_of
 from podium.data.tables import (
     ID_COLUMNS,
@@ -107,6 +107,12 @@ def rows_in(data: bytes, name: str, columns: Columns, paths: Paths, root: Path) 
         role = role_of(table.splits[row]) if table.splits else ""
         if role is None:
             raise TableError(f"{name}, line {line}: {table.splits[row]!r} is none of train, val and test.")
+        folder = member.partition("/")[0]
+        if not paths.is_explicit(scheme) and role_of_images(folder) not in (None, role or role_in(name) or "train"):
+            raise TableError(
+                f"{name}, line {line}: {table.ids[row]!r} has no image but {member}, which is of another part.\n"
+                "Add the folder of its own part; or give paths instead of names, if that one is meant."
+            )
         part = parts.setdefault(role, Rows(table.columns[1]))
         part.names.append(member)
         part.ids.append(table.ids[row])

@@ -38,6 +38,7 @@ _SCHEMES: tuple[tuple[Callable[[str], str], Callable[[str], str]], ...] = (
     (_stem, _whole),
     (_stem, _stem),
 )
+_LAST_EXPLICIT = 2
 
 
 class Paths:
@@ -66,6 +67,10 @@ class Paths:
                 break
         most = max(counts)
         return counts.index(most), most
+
+    def is_explicit(self, scheme: int) -> bool:
+        """Whether values are paths, and not names alone."""
+        return scheme <= _LAST_EXPLICIT
 
     def find(self, value: str, scheme: int) -> str | None:
         """The path of the image that a value names; None if there is none, or more than one."""

@@ -10,7 +10,17 @@ from podium.data.formats import is_archive, opened_zip, read_zip_member
 from podium.data.origin import ArchiveOrigin
 from podium.errors import TableError
 
-__all__ = ["LABELS", "MAX_TABLE_BYTES", "SAMPLE", "Top", "is_hidden", "read_file", "role_in", "role_of"]
+__all__ = [
+    "LABELS",
+    "MAX_TABLE_BYTES",
+    "SAMPLE",
+    "Top",
+    "is_hidden",
+    "read_file",
+    "role_in",
+    "role_of",
+    "role_of_images",
+]
 
 MAX_TABLE_BYTES = 1 << 28  # 256 MiB: more than ten million rows
 
@@ -40,7 +50,7 @@ def role_in(name: str) -> str | None:
     return next((role for word in _WORD.findall(name) if (role := role_of(word))), None)
 
 
-def _role_of_images(stem: str) -> str | None:
+def role_of_images(stem: str) -> str | None:
     """The part whose images bear this name: "train" for train or train_images, None for train_masks."""
     words = [word.lower() for word in _WORD.findall(stem)]
     is_plain = all(word in _IMAGE_WORDS or role_of(word) for word in words)
@@ -96,7 +106,7 @@ class Top:
             is_folder = name.endswith("/")
             if is_folder or is_archive(Path(name)):
                 stem = Path(real).name if is_folder else _ARCHIVE_SUFFIX.sub("", Path(real).name)
-                if _role_of_images(stem) == role:
+                if role_of_images(stem) == role:
                     yield stem.lower() != role, is_folder, real
 
     def origin_of(self, name: str, *, is_tree: bool = False) -> ArchiveOrigin:
