@@ -373,3 +373,11 @@ def test_a_table_of_paths_below_train(competition, png, write_archive, tmp_path,
     (folder / "train.csv").write_text("number,name\n0,a\n1,b\n")  # not about images: folders of classes
     dataset = podium.data.open(folder)
     assert (dataset.kind, dataset.classes) == ("folder", ("a", "b"))
+
+
+def test_a_label_may_have_a_slash(competition, cache):
+    folder = competition(
+        "", labels="id,label\n" + "".join(f"{i},{'n/a' if i % 2 else 'cat'}\n" for i in range(1, 13)), sample=None
+    )
+    dataset = podium.data.open(folder)
+    assert (dataset.kind, dataset.classes) == ("kaggle", ("cat", "n/a"))

@@ -22,7 +22,7 @@ from podium.data.progress import Progress
 from podium.data.sources.packed import PackedDataset, as_given, check_ids, encode
 from podium.data.sources.top import LABELS, Top, role_in
 from podium.data.store import Pack
-from podium.data.tables import Table, read_table, rows_of
+from podium.data.tables import Table, find_columns, read_table, rows_of
 from podium.errors import DataError, TableError
 
 __all__ = ["KaggleDataset", "find", "near_miss", "top_at"]
@@ -80,10 +80,15 @@ def _lists_paths(top: Top) -> bool:
     if top.is_zip or not origin.path.is_dir():
         return False
     try:
-        rows = [row for _, row in islice(rows_of(top.read(name), name), 1, 9)]
+        header, *rows = [row for _, row in islice(rows_of(top.read(name), name), 9)]
     except TableError:
         return False
-    if any("/" in value for row in rows for value in row):
+    try:
+        column = find_columns(header, name, header[-1]).ids  # whichever has the labels
+        values = [row[column] for row in rows if len(row) > column]
+    except TableError:  # not told by its name, so perhaps by what is in it
+        values = [value for row in rows for value in row]
+    if any("/" in value for value in values):
         return True
     folders = [entry for entry in origin.path.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
     if len(folders) < 2:
@@ -92,7 +97,7 @@ def _lists_paths(top: Top) -> bool:
     stems = set(found)
     if len(stems) < len(found):
         return True
-    return not any(value.strip().rpartition(".")[0] in stems or value.strip() in stems for row in rows for value in row)
+    return not any(value.strip().rpartition(".")[0] in stems or value.strip() in stems for value in values)
 
 
 def near_miss(path: Path) -> str | None:

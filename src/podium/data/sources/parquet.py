@@ -10,6 +10,7 @@ Reading needs pyarrow, which the extra "parquet" installs.
 
 from __future__ import annotations
 
+import os
 from functools import cached_property
 from pathlib import Path
 
@@ -29,6 +30,8 @@ from podium.errors import DataError
 __all__ = ["ParquetDataset", "find"]
 
 LOOKED_FOR = "Parquet files of images"
+PEEKED_FILES = 1000
+MAX_FOLDERS = 32  # more are classes, and not the variants of a data set
 TITLES = {"val": "validation split", "test": "test split"}
 
 
@@ -60,7 +63,8 @@ def _splits_at(path: Path) -> dict[str, list[Path]]:
     for folder in (path, path / "data"):
         if folder.is_dir() and (found := _splits_in(folder)):
             return found
-    inner = [(entry, found) for entry in _folders_in(path) if (found := _splits_in(entry))]
+    folders = _folders_in(path)
+    inner = [(entry, found) for entry in folders if len(folders) <= MAX_FOLDERS and (found := _splits_in(entry))]
     if len(inner) > 1:
         names = ", ".join(entry.name for entry, _ in inner)
         raise DataError(f"{path}: holds several sets of Parquet files: {names}. Give the one that you mean.")
@@ -89,7 +93,13 @@ def _splits_in(folder: Path) -> dict[str, list[Path]]:
 
 
 def _files_in(folder: Path) -> list[Path]:
-    names = [entry.name for entry in folder.iterdir() if entry.suffix.lower() == ".parquet" and entry.is_file()]
+    names: list[str] = []
+    with os.scandir(folder) as entries:
+        for number, entry in enumerate(entries):
+            if entry.name.lower().endswith(".parquet") and entry.is_file():
+                names.append(entry.name)
+            if number == PEEKED_FILES and not names:  # a folder of other things
+                break
     return [folder / names[i] for i in natural_order(names)]
 
 
