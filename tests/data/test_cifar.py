@@ -212,6 +212,25 @@ def test_a_hostile_release_executes_nothing(file, packed, tmp_path, cache, monke
     assert Path("executed").exists()
 
 
+def test_damaged_pickles_give_an_error_or_images(tmp_path, cache):
+    path, rng = write_release(tmp_path, "cifar-100-python"), np.random.default_rng(0)
+    whole = {name: (path / name).read_bytes() for name in ("train", "meta")}
+    num_refused = 0
+    for i in range(300):
+        name = ("train", "meta")[i % 2]
+        data = bytearray(whole[name])
+        places = [int(rng.integers(300)), int(rng.integers(len(data) - 300, len(data)))]
+        data[places[i % 3 // 2]] = int(rng.integers(256))
+        (path / name).write_bytes(data)
+        try:
+            assert podium.data.open(path).train.pixels.shape == (60, 32, 32, 3)
+        except DataError as error:
+            num_refused += 1
+            assert str(error).count("\n") <= 1  # noqa: PT017
+        (path / name).write_bytes(whole[name])
+    assert num_refused > 100
+
+
 @pytest.mark.parametrize("cut", [50, 1000, 20_000])
 def test_truncated_release(cut, tmp_path, cache):
     path = write_release(tmp_path, "cifar-100-python", packed=True)

@@ -154,6 +154,9 @@ def test_fingerprint_is_the_trees_and_not_the_archives(tmp_path, png, write_arch
     alone = podium.data.open(write_archive(tmp_path / "alone", tree(png)))
     fingerprints = {podium.data.open(write_archive(tmp_path / f"all{kind}", files)).fingerprint for kind in KINDS}
     assert fingerprints == {alone.fingerprint}
+    for swept in cache.root.glob("packs/*/hashes.npy"):
+        swept.unlink()
+    assert podium.data.open(tmp_path / "all.zip").fingerprint == alone.fingerprint
     files["test/1.png"] = png(98)  # it isn't trained on
     assert podium.data.open(write_archive(tmp_path / "other.zip", files)).fingerprint == alone.fingerprint
     files["train/lily/3.png"] = png(98)

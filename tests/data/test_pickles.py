@@ -9,7 +9,7 @@ import struct
 import time
 import tracemalloc
 from collections import OrderedDict
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -57,17 +57,12 @@ def test_it_does_not_know_pickle():
     assert "import pickle\n" not in Path(pickles.__file__).read_text()
 
 
-def test_large_strings_and_numbers():
+def test_large_arrays_and_numbers():
     big = bytes(range(256)) * 8192  # 2 MiB: read in pieces
-    value = {
-        b"a": [0, 255, 256, 65535, 65536, 2**31 - 1, -(2**31)],
-        b"b": Array(np.frombuffer(big, np.uint8)),
-        b"c": big,
-    }
+    value = {b"a": [0, 255, 256, 65535, 65536, 2**31 - 1, -(2**31)], b"b": Array(np.frombuffer(big, np.uint8))}
     found = read(python2_pickle(value))
     assert found[b"a"] == value[b"a"]
     assert found[b"b"].tobytes() == big
-    assert bytes(found[b"c"]) == big
 
 
 class Calls:
@@ -192,6 +187,13 @@ def test_arrays_whose_parts_do_not_agree():
         (HEAD + b"cnumpy", "at great length"),
         (HEAD + b"c" + b"x" * 1000 + b"\n", "at great length"),
         (HEAD + b"c\xff\xfe\n\x1b[31m\n.", r"names '\xff\xfe.\x1b[31m'"),
+        (HEAD + b"}U\x01kNs.", "something other than numbers"),
+        (HEAD + b"}U\x01k(tds.", "instruction DICT"),
+        (HEAD + b"}U\x01k}s.", "something other than numbers"),
+        (HEAD + b"}U\x01k]]as.", "something other than numbers"),
+        (HEAD + b"}U\x01k\x88s.", "something other than numbers"),
+        (HEAD + b"}U\x01kcnumpy\ndtype\ns.", "something other than numbers"),
+        (HEAD + b"}U\x01kcnumpy\ndtype\n(U\x02u1K\x00K\x01tRs.", "something other than numbers"),
         (HEAD + b"U\x05abc", "asks for 5 bytes where 3 are left"),
         (HEAD + b"T\xff\xff\xff\xffabc", "asks for -1 bytes"),
         (HEAD + b"T\xff\xff\xff\x7fabc", "asks for 2,147,483,647 bytes where 3 are left"),
@@ -228,16 +230,14 @@ def test_memory_is_bounded_whatever_a_file_says():
         HEAD + b"N" + b"\x85" * 2_000_000,
         HEAD + b"".join(b"Nr" + struct.pack("<I", i * 8191) for i in range(400_000)),
         HEAD + b"]" * 600_000,
-    ]
-    harmless = [
         HEAD + b"}U\x01k]q\x00(" + b"h\x00" * 240_000 + b"es.",  # a list that has itself 240,000 times
         HEAD + b"}U\x01k" + b"]" * 200_000 + b"a" * 199_999 + b"s.",
         HEAD + b"}U\x01kN" + b"\x85" * 400_000 + b"s.",
     ]
-    for data in cases + harmless:
+    for data in cases:
         tracemalloc.start()
         began = time.perf_counter()
-        with nullcontext() if data in harmless else pytest.raises(DataError):
+        with pytest.raises(DataError):
             read(data)
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
@@ -254,14 +254,10 @@ def test_a_file_that_is_shorter_than_it_says():
     assert peak < 20_000_000
 
 
-def is_plain(value, seen=()):
-    if id(value) in seen:  # a list may have itself
-        return True
-    if type(value) in (list, tuple, dict):
-        items = value.values() if type(value) is dict else value
-        return all(is_plain(item, (*seen, id(value))) for item in items)
-    is_array = isinstance(value, np.ndarray) and value.dtype == np.uint8
-    return value is None or type(value) in (int, bytes, bytearray, bool) or is_array
+def is_plain(value):
+    if type(value) is list:
+        return all(type(item) in (int, bytes) for item in value)
+    return type(value) in (int, bytes) or (isinstance(value, np.ndarray) and value.dtype == np.uint8)
 
 
 def test_thousands_of_damaged_files_give_plain_values_or_an_error():
