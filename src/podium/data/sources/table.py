@@ -70,8 +70,9 @@ def find(
                 found[name] = rows_in(data, name, columns, paths, root)
     if not found and errors and (is_named or labels is not None or not has_classes(paths)):
         raise errors[0]  # else the table may be about something else
-    if not found and (is_named or (paths.names and not has_classes(paths))):
-        raise TableError(f"{root / tables[0]}: none of its columns names images that lie below {root}.")
+    telling = [name for name in tables if is_named or _says_so(name)]
+    if not found and telling and (is_named or (paths.names and not has_classes(paths))):
+        raise TableError(f"{root / telling[0]}: none of its columns names images that lie below {root}.")
     if not found:
         return None
     return TableDataset(path, root, _parts(found, path), paths, top, image_size, progress)
