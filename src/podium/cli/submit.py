@@ -1,6 +1,5 @@
 """podium submit."""
 
-import hashlib
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +26,7 @@ def submit(
     from podium.cli.display import bars, print_json
     from podium.cli.display import out as console
     from podium.delivery import class_counts
+    from podium.files import sha256_of
     from podium.run import Run
 
     opened = [Run.open(run) for run in runs]
@@ -36,7 +36,7 @@ def submit(
         predictions = api.submit(
             opened, dataset, out, runtime=ready, on_batch=lambda done, total: bar("Predicting", done, total)
         )
-    digest = hashlib.sha256(out.read_bytes()).hexdigest()
+    digest = sha256_of(out)
     counts = class_counts(predictions)
     if json:
         print_json({"submission": str(out), "num_rows": len(predictions), "sha256": digest, "class_counts": counts})

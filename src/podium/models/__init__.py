@@ -4,7 +4,7 @@ from podium.models import alexnet, densenet, googlenet, preact, resnet, seed, sp
 from podium.models.classifier import Classifier, Preprocessing
 from podium.models.operations import count_operations
 from podium.models.registry import Entry, create, entries, entry, register, resolve_form
-from podium.models.weights import load_weights
+from podium.models.weights import fitting_weights, load_weights
 
 __all__ = [
     "Classifier",
@@ -14,6 +14,7 @@ __all__ = [
     "create",
     "entries",
     "entry",
+    "fitting_weights",
     "load_weights",
     "register",
     "resolve_form",

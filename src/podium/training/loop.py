@@ -120,7 +120,7 @@ def fit(
     network = classifier.network
     augment = setup.new_pipeline(recipe, seed, images.size, len(images), classifier.preprocessing.mean)
     optimizers = Optimizers(network, recipe, plan, runtime.compute_dtype)
-    mixer = Mixer(recipe.mixup, recipe.cutmix) if recipe.mixup or recipe.cutmix else None
+    mixer = Mixer(recipe.mixup, recipe.cutmix)
     gradient = Gradient(engine, recipe, seed)
     average = Average(classifier, recipe, plan) if recipe.average != "none" else None
     parts: dict[str, Part] = {"optimizer": optimizers, "order": orders}
@@ -178,10 +178,10 @@ def fit(
         batch = augment(batch, indices, epoch, random_stream(seed, "augment", state.step))
         batch = shrink(batch, plan.scale(state.step))
         whole = Batch(batch, labels[indices], None if weights is None else weights[indices])
-        if mixer is not None:
+        if mixer.is_on:
             mixed = mixer.mix(batch, random_stream(seed, "mix", state.step))
-            partners = whole.targets[send(mixed.partner, device)]
-            whole = replace(whole, pixels=mixed.pixels, partner_targets=partners, part=send(mixed.part, device))
+            partners = whole.targets[mixed.partner]
+            whole = replace(whole, pixels=mixed.pixels, partner_targets=partners, part=mixed.part)
 
         # ---- forward, backward
         classifier.train()
