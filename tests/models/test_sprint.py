@@ -73,3 +73,20 @@ def test_compiled_in_bf16_it_has_the_gradients_that_it_has_otherwise():
     for one, other in zip(*found, strict=True):
         assert F.cosine_similarity(one.flatten(), other.flatten(), dim=0) > 0.8  # bf16 rounds elsewhere
     torch._dynamo.reset()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_grey_images_leave_no_filter_that_sees_nothing(seed):
+    grey = torch.rand(200, 1, 12, 12, generator=torch.Generator().manual_seed(seed)).expand(-1, 3, -1, -1)
+    whiten = Whiten()
+    whiten.fit(grey)
+    seen = whiten(grey).double()
+    mean_squares = (seen - whiten.bias.view(-1, 1, 1)).square().mean((0, 2, 3))
+    torch.testing.assert_close(mean_squares, torch.ones(24, dtype=torch.double), rtol=0.02, atol=0)
+
+
+def test_coloured_images_are_whitened_in_every_direction():
+    coloured = torch.rand(200, 3, 12, 12, generator=torch.Generator().manual_seed(0))
+    whiten = Whiten()
+    whiten.fit(coloured)
+    assert torch.linalg.matrix_rank(whiten.weight.flatten(1)) == 12

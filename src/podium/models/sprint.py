@@ -55,7 +55,8 @@ class Whiten(nn.Conv2d):
     """A 2×2 convolution whose frozen filters whiten the patches of the training images; only its bias is trained.
 
     The filters are the patches' principal components, scaled to unit variance, and their negatives: arXiv 2404.00498
-    section 3.1.
+    section 3.1. Directions in which the patches don't vary, as in grey images, would show rounding errors only: their
+    places repeat the other directions.
     """
 
     def __init__(self) -> None:
@@ -69,6 +70,10 @@ class Whiten(nn.Conv2d):
         covariance = patches.T @ patches / len(patches)
         variances, components = torch.linalg.eigh(covariance)
         filters = components.T / (variances[:, None] + eps).sqrt()
+        varying = (variances > eps / 50).nonzero().flatten()
+        if 0 < len(varying) < len(filters):
+            places = torch.arange(len(filters), device=varying.device) % len(varying)
+            filters = filters[varying][places]
         self.weight.copy_(torch.cat([filters, -filters]).view_as(self.weight))
 
 
