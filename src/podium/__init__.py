@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from podium.api import evaluate, open, predict, predict_files, resume, submit, train
+    from podium.api import evaluate, open, predict, predict_files, report, resume, submit, train
     from podium.data import Dataset, Images
     from podium.errors import PodiumError
     from podium.evaluation import Evaluation, Predictions
@@ -34,6 +34,7 @@ __all__ = [
     "open",
     "predict",
     "predict_files",
+    "report",
     "resume",
     "submit",
     "train",

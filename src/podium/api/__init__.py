@@ -2,6 +2,7 @@
 
 from podium.api.common import open, open_for
 from podium.api.gluon import export_gluon, import_gluon
+from podium.api.report import report
 from podium.api.results import evaluate, predict, predict_files, submit
 from podium.api.training import check_resumable, differences, resume, runtime_of, train
 
@@ -15,6 +16,7 @@ __all__ = [
     "open_for",
     "predict",
     "predict_files",
+    "report",
     "resume",
     "runtime_of",
     "submit",
