@@ -14,14 +14,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from podium.api import evaluate, open, predict, predict_files, report, resume, submit, train
+    from podium.api import Comparison, compare, evaluate, open, predict, predict_files, report, resume, submit, train
     from podium.data import Dataset, Images
     from podium.errors import PodiumError
     from podium.evaluation import Evaluation, Predictions
     from podium.recipe import Recipe, load_recipe
-    from podium.run import Run
+    from podium.run import Run, leaderboard
 
 __all__ = [
+    "Comparison",
     "Dataset",
     "Evaluation",
     "Images",
@@ -29,7 +30,9 @@ __all__ = [
     "Predictions",
     "Recipe",
     "Run",
+    "compare",
     "evaluate",
+    "leaderboard",
     "load_recipe",
     "open",
     "predict",
@@ -48,6 +51,7 @@ _HOMES = {
     "Predictions": "podium.evaluation",
     "Recipe": "podium.recipe",
     "Run": "podium.run",
+    "leaderboard": "podium.run",
     "load_recipe": "podium.recipe",
 }
 

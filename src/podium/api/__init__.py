@@ -1,13 +1,16 @@
 """The public functions: each carries one step of the way from raw files to a submission."""
 
 from podium.api.common import open, open_for
+from podium.api.comparison import Comparison, compare
 from podium.api.gluon import export_gluon, import_gluon
-from podium.api.report import report
+from podium.api.reporting import report
 from podium.api.results import evaluate, predict, predict_files, submit
 from podium.api.training import check_resumable, differences, resume, runtime_of, train
 
 __all__ = [
+    "Comparison",
     "check_resumable",
+    "compare",
     "differences",
     "evaluate",
     "export_gluon",

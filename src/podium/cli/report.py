@@ -23,7 +23,8 @@ def report(
     also: Annotated[
         list[Path] | None,
         typer.Option(
-            metavar="RUN", help="A run on the same data with another hold-out, to look through its labels too; repeatable."
+            metavar="RUN",
+            help="A run on the same data with another hold-out, to look through its labels too; repeatable.",
         ),
     ] = None,
     image_size: ImageSize = None,

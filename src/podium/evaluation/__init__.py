@@ -4,7 +4,13 @@
 """
 
 from podium.evaluation.confident import LabelIssues, find_label_issues
-from podium.evaluation.metrics import CalibrationBin, Evaluation, calibration_bins, evaluate_predictions, wilson_interval
+from podium.evaluation.metrics import (
+    CalibrationBin,
+    Evaluation,
+    calibration_bins,
+    evaluate_predictions,
+    wilson_interval,
+)
 from podium.evaluation.predict import predict_images
 from podium.evaluation.predictions import Predictions, concatenated, ensemble, pooled
 

@@ -14,7 +14,24 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-__all__ = ["LEVEL", "POWER", "McNemar", "SeedTest", "Spread", "holm", "mcnemar", "seed_test", "seeds_needed", "spread"]
+from podium.evaluation.predictions import Predictions
+
+__all__ = [
+    "LEVEL",
+    "POWER",
+    "McNemar",
+    "SeedTest",
+    "Spread",
+    "common_hits",
+    "holm",
+    "images_interval",
+    "mcnemar",
+    "seed_test",
+    "seeds_needed",
+    "spread",
+]
+
+Hits = npt.NDArray[np.bool_]
 
 LEVEL = 0.05
 """A difference counts if chance alone gives one as large less often than this."""
@@ -80,7 +97,7 @@ class SeedTest:
     num_needed: int | None
 
 
-def mcnemar(first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_]) -> McNemar:
+def mcnemar(first: Hits, second: Hits) -> McNemar:
     """McNemar's exact test. Q. McNemar, Psychometrika 12 (1947).
 
     Args:
@@ -92,6 +109,41 @@ def mcnemar(first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_]) -> McNe
     fewer, both = min(only_first, only_second), only_first + only_second
     p_value = min(1.0, 2 * float(special.bdtr(fewer, both, 0.5))) if both else 1.0  # the binomial's two tails
     return McNemar(len(first), only_first, only_second, p_value)
+
+
+def common_hits(each: Sequence[Predictions]) -> list[Hits] | None:
+    """Of each of several networks, bool (M,): whether it got the images right for which there are predictions of all.
+
+    Images are told apart by their ids. None if there are no such images, or they bear different labels.
+    """
+    common = each[0].ids
+    for one in each[1:]:
+        common = np.intersect1d(common, one.ids)
+    if not len(common) or any(len(np.unique(one.ids)) < len(one) for one in each):
+        return None
+    found, labels = [], []
+    for one in each:
+        assert one.labels is not None
+        order = np.argsort(one.ids)
+        rows = order[np.searchsorted(one.ids, common, sorter=order)]
+        found.append((one.guesses == one.labels)[rows])
+        labels.append(np.array(one.classes)[one.labels[rows]])
+    return found if all(np.array_equal(labels[0], other) for other in labels[1:]) else None
+
+
+def images_interval(first: Sequence[Hits], second: Sequence[Hits]) -> tuple[float, float]:
+    """Between which values the difference of mean accuracies lies at 95 %, if other images like these had been drawn.
+
+    The networks stay as they are.
+
+    Args:
+        first: of each network of one recipe, bool (M,): the images that it gets right.
+        second: the same of another recipe, for the same images.
+    """
+    differences = np.mean(first, axis=0) - np.mean(second, axis=0)  # (M,)
+    middle, error = float(differences.mean()), float(differences.std()) / math.sqrt(len(differences))
+    half = float(special.ndtri(1 - LEVEL / 2)) * error
+    return middle - half, middle + half
 
 
 def spread(accuracies: Sequence[float]) -> Spread:

@@ -15,12 +15,12 @@ from markupsafe import Markup, escape
 
 from podium.evaluation import CalibrationBin
 
-__all__ = ["Line", "calibration_chart", "line_chart", "nice_ticks"]
+__all__ = ["Line", "calibration_chart", "line_chart", "nice_ticks", "percent"]
 
 Points = Sequence[tuple[float, float]]
 
 WIDTH, HEIGHT = 360, 230
-LEFT, RIGHT, TOP, BOTTOM = 46, 12, 12, 36
+LEFT, RIGHT, TOP, BOTTOM = 46, 18, 12, 36
 MOST_POINTS = 300
 """Of a line; of more, means are drawn."""
 
@@ -68,7 +68,13 @@ def nice_ticks(low: float, high: float, most: int = 5) -> list[float]:
 
 
 def line_chart(
-    lines: Sequence[Line], *, title: str, about: str, x_label: str, form: Callable[[float], str], from_zero: bool = False
+    lines: Sequence[Line],
+    *,
+    title: str,
+    about: str,
+    x_label: str,
+    form: Callable[[float], str],
+    from_zero: bool = False,
 ) -> Markup:
     """Lines over a common x.
 
@@ -105,9 +111,9 @@ def calibration_chart(bins: Sequence[CalibrationBin], num_images: int, *, title:
     """Accuracy over confidence with 95 % intervals, the diagonal where both agree, and how many images there are."""
     axes = _Axes((0.0, 1.0), (0.0, 1.0), bottom=HEIGHT - BOTTOM - 36)
     ticks = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
-    parts = [_grid(axes, [], ticks[::1], str, _percent)]
+    parts = [_grid(axes, [], ticks, str, percent)]
     base = HEIGHT - BOTTOM
-    parts += [_x_tick(axes.left_of(x), _percent(x)) for x in ticks]
+    parts += [_x_tick(axes.left_of(x), percent(x)) for x in ticks]
     parts.append(
         f'<line class="diagonal" x1="{axes.left_of(0):.1f}" y1="{axes.top_of(0):.1f}" '
         f'x2="{axes.left_of(1):.1f}" y2="{axes.top_of(1):.1f}"/>'
@@ -169,8 +175,9 @@ def _x_label(text: str) -> str:
 
 def _svg(title: str, about: str, parts: Sequence[str]) -> Markup:
     head = f'<svg role="img" viewBox="0 0 {WIDTH} {HEIGHT}"><title>{escape(title)}</title><desc>{escape(about)}</desc>'
-    return Markup(head + "".join(parts) + "</svg>")  # noqa: S704  # names were escaped above
+    return Markup(head + "".join(parts) + "</svg>")  # names were escaped above
 
 
-def _percent(value: float) -> str:
-    return f"{value:.0%}".replace("%", " %")
+def percent(value: float) -> str:
+    """Without decimals, the sign behind a narrow space that doesn't break."""
+    return f"{100 * value:.0f}\u202f%"

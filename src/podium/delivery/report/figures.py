@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from markupsafe import Markup
 
-from podium.delivery.report.charts import Line, calibration_chart, line_chart
+from podium.delivery.report.charts import Line, calibration_chart, line_chart, percent
 from podium.errors import RecipeError
 from podium.evaluation import Evaluation, Predictions, calibration_bins
 from podium.evaluation.metrics import ClassResult
@@ -71,28 +72,31 @@ def curves(run: Run) -> list[Chart]:
         epochs = {line["step"]: line["epoch"] for line in lines if "epoch" in line}
         held = [(epochs[line["step"]], line["accuracy"]) for line in lines if line["kind"] == "hold-out"]
         found.append(_accuracy_chart([(line["epoch"], line["accuracy"]) for line in trained], held))
-        about = "Mean over the epoch so far, of the images as they are shown: augmented, their targets as the recipe has them."
+        about = "Mean over the epoch so far, of the images as they are shown: augmented, with the recipe's targets."
         losses = [(line["epoch"], line["loss"]) for line in trained]
-        found.append(_chart("Loss", [Line("training", losses)], about, "{:.3g}"))
+        found.append(_chart("Loss", [Line("training", losses)], about, "{:.3g}".format))
     if rates := _learning_rates(run):
-        found.append(_chart("Learning rate", [Line("learning rate", rates)], "As the recipe has it.", "{:.2g}", True))
+        about = "Computed from the recipe's schedule."
+        if run.recipe.optimizer == "muon":
+            about += " Of the filters; biases and head have rates of their own, which fall alike."
+        found.append(_chart("Learning rate", [Line("learning rate", rates)], about, "{:.2g}".format, True))
     if speeds := _speeds(run, trained):
         about = "Training only, without the looks at the hold-out."
-        found.append(_chart("Images a second", [Line("images a second", speeds)], about, "{:,.0f}", True))
+        found.append(_chart("Images a second", [Line("images a second", speeds)], about, "{:,.0f}".format, True))
     return found
 
 
 def _accuracy_chart(trained: list[tuple[float, float]], held: list[tuple[float, float]]) -> Chart:
     lines = [Line("training", trained), *([Line("hold-out", held)] if held else [])]
     about = "Training: of augmented images, while the network still learns, so it may lie below the hold-out."
-    return _chart("Accuracy", lines, about, "{:.0%}")
+    return _chart("Accuracy", lines, about, percent)
 
 
-def _chart(heading: str, lines: list[Line], about: str, form: str, from_zero: bool = False) -> Chart:
+def _chart(heading: str, lines: list[Line], about: str, form: Callable[[float], str], from_zero: bool = False) -> Chart:
     names = tuple(line.name for line in lines)
-    ends = "; ".join(f"{line.name} ends at {form.format(line.points[-1][1])}" for line in lines)
+    ends = "; ".join(f"{line.name} ends at {form(line.points[-1][1])}" for line in lines)
     said = f"{heading} over epochs: {ends}."
-    svg = line_chart(lines, title=heading, about=said, x_label="epoch", form=form.format, from_zero=from_zero)
+    svg = line_chart(lines, title=heading, about=said, x_label="epoch", form=form, from_zero=from_zero)
     return Chart(heading, names, svg, about)
 
 
@@ -114,7 +118,7 @@ def _speeds(run: Run, trained: list[dict[str, Any]]) -> list[tuple[float, float]
     """(epoch, images a second) between one line of the metrics and the next."""
     size = min(run.recipe.batch_size, run.manifest["split"]["num_train"] or run.recipe.batch_size)
     found = []
-    for before, line in zip(trained, trained[1:], strict=False):
+    for before, line in pairwise(trained):
         seconds = line["train_seconds"] - before["train_seconds"]
         if seconds > 0:
             found.append((line["epoch"], (line["step"] - before["step"]) * size / seconds))
@@ -130,7 +134,7 @@ def findings(evaluation: Evaluation, predictions: Predictions) -> list[str]:
     known = [(one.recall, one.name) for one in evaluation.per_class if one.recall is not None]
     if known and evaluation.accuracy < 1:
         (least, worst), (most, best) = min(known), max(known)
-        found.append(f"Finds {best} best ({100 * most:.1f} %), {worst} least ({100 * least:.1f} %).")
+        found.append(f"Finds {best} best ({100 * most:.1f}\u202f%), {worst} least ({100 * least:.1f}\u202f%).")
     if pairs := confused_pairs(evaluation):
         times = "once" if pairs[0].count == 1 else f"{pairs[0].count:,} times"
         found.append(f"Most often takes {pairs[0].right} for {pairs[0].guess}: {times}.")
@@ -143,7 +147,7 @@ def findings(evaluation: Evaluation, predictions: Predictions) -> list[str]:
     return found
 
 
-def calibration(predictions: Predictions) -> Chart:
+def calibration(predictions: Predictions, recipe: Recipe) -> Chart:
     """The calibration curve."""
     assert predictions.labels is not None
     bins = calibration_bins(predictions.probabilities, predictions.labels)
@@ -153,6 +157,10 @@ def calibration(predictions: Predictions) -> Chart:
         "How often it is right, by how sure it is, with 95 % intervals: on the dashed line both agree; above it the "
         "network is better than it believes. Below: how many images there are of each confidence."
     )
+    if recipe.label_smoothing or recipe.mixup or recipe.cutmix:
+        about += (
+            " The recipe's soft targets (label smoothing, mixup, cutmix) teach it to be less sure than it is right."
+        )
     return Chart("Calibration", (), svg, about)
 
 

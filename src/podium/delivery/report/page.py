@@ -11,9 +11,10 @@ import jinja2
 
 from podium.delivery.report import figures, gallery
 from podium.delivery.report.pictures import Fetch
-from podium.evaluation import Evaluation, Predictions, find_label_issues
+from podium.evaluation import Evaluation, Predictions, calibration_bins, find_label_issues
 from podium.files import write_atomically
 from podium.models import Classifier
+from podium.recipe import Recipe
 from podium.run import Run
 
 __all__ = ["Looked", "Measured", "write_report"]
@@ -89,18 +90,20 @@ def write_report(
         "looked": None,
     }
     if measured is not None:
-        values |= _of_measured(measured, classifier)
+        values |= _of_measured(measured, run.recipe, classifier)
     if looked is not None:
         values |= _of_looked(looked)
     write_atomically(path, _template().render(values))
 
 
-def _of_measured(measured: Measured, classifier: Classifier) -> dict[str, Any]:
+def _of_measured(measured: Measured, recipe: Recipe, classifier: Classifier) -> dict[str, Any]:
     evaluation, predictions = measured.evaluation, measured.predictions
+    assert predictions.labels is not None
     return {
         "measured": evaluation,
         "findings": figures.findings(evaluation, predictions),
-        "calibration": figures.calibration(predictions),
+        "calibration": figures.calibration(predictions, recipe),
+        "bins": calibration_bins(predictions.probabilities, predictions.labels),
         "classes": figures.class_rows(evaluation),
         "confusion": figures.confusion_rows(evaluation),
         "pairs": figures.confused_pairs(evaluation),
@@ -130,7 +133,7 @@ def _template() -> jinja2.Template:
 
 
 def _percent(value: float | None, digits: int = 1) -> str:
-    return "–" if value is None else f"{100 * value:.{digits}f} %"
+    return "–" if value is None else f"{100 * value:.{digits}f}\u202f%"
 
 
 def _short(text: object, longest: int = _LONGEST) -> str:

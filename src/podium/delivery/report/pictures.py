@@ -19,8 +19,8 @@ Fetch = Callable[[npt.NDArray[np.int64]], Bytes]
 LARGEST_SIDE = 96
 """In pixels, of a picture on the page; larger images are shrunk. It bounds the page's size."""
 _HEAT_SIDE = 96
-_HEAT_COLOURS = np.array([[255, 214, 64], [255, 140, 0], [226, 26, 28]], np.float64)
-"""From the least warm to the warmest; what is cold lets the picture through."""
+_HEAT_COLOURS = np.array([[8, 10, 60, 175], [70, 20, 110, 150], [214, 60, 70, 95], [255, 190, 40, 60]], np.float64)
+"""RGB and opacity, from the coldest to the warmest place: the dark is left where the network didn't look."""
 
 
 def data_uri(pixels: Bytes) -> str:
@@ -38,7 +38,5 @@ def heat_uri(heat: npt.NDArray[np.float32]) -> str:
     smooth = np.clip(np.asarray(side, np.float64), 0, 1)
     places = np.linspace(0, 1, len(_HEAT_COLOURS))
     colours = np.stack([np.interp(smooth, places, channel) for channel in _HEAT_COLOURS.T], -1)
-    alpha = 255 * 0.78 * smooth
-    levels = np.concatenate([colours, alpha[..., None]], -1)
-    levels = np.round(levels / 8) * 8  # few levels make a small file
+    levels = np.round(colours / 8) * 8  # few levels make a small file
     return data_uri(np.clip(levels, 0, 255).astype(np.uint8))

@@ -38,8 +38,8 @@ def report(
         path: the file to write; None: report.html in the run's folder.
         data: what `open` gives or takes; None: what the run was trained on. If that is gone, the page goes without
             pictures.
-        on: which images to measure on, as of `evaluate`. None: the hold-out where the data are the run's own and there
-            is one; else as of `evaluate`.
+        on: which images to measure on, as of `evaluate`. None: the hold-out where the data are the run's own, and
+            nothing if it has none; of other data as of `evaluate`.
         also: runs on the same data with other hold-outs. What they say of theirs widens the search for wrong labels.
         runtime: device and precision, should predictions be missing; None: the best there is.
         on_batch: called after each batch of these.
@@ -100,8 +100,8 @@ class _Source:
             return self._as_measured(held, what, self._fetch(held))
         if self._dataset is None:
             return None
-        if on is None and self._is_own and self._run.recipe.hold_out == 0 and self._dataset.evaluation_name is None:
-            return None
+        if on is None and self._is_own:
+            return None  # an evaluation set that nobody asked for stays unseen
         sets, what = sets_to_measure(self._run, self._dataset, on)
         predictions = predict_sets(self._run, self._dataset, sets, self._runtime, self._on_batch)
         return self._as_measured(predictions, what, lambda rows: _rows_of(sets, rows))
@@ -144,7 +144,9 @@ class _Source:
         places = np.searchsorted(images.ids, predictions.ids, sorter=order)
         rows = order[np.minimum(places, len(images) - 1)]
         if not np.array_equal(images.ids[rows], predictions.ids):
-            self._notes.append("The images that the run held out aren't in its data any more, so there are no pictures.")
+            self._notes.append(
+                "The images that the run held out aren't in its data any more, so there are no pictures."
+            )
             return None
         return lambda some: images.pixels[rows[some]]
 
