@@ -228,8 +228,8 @@ def _differences(each: list[dict[str, Any]]) -> dict[str, tuple[Any, ...]]:
 
 
 def _flat(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """What it began from and ran on: not when, where to, and with what result."""
-    parts = ("seed", "init", "imported", "data", "split", "hardware", "versions", "commit")
+    """What it began from and ran on: not when, where to, with what seed and what result."""
+    parts = ("init", "imported", "data", "split", "hardware", "versions", "commit")
     found: dict[str, Any] = {}
     for part in parts:
         value = manifest.get(part)

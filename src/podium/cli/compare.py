@@ -49,44 +49,80 @@ def compare(
 
 
 def _show(comparison: "Comparison") -> None:
-    from rich.table import Table
-
     from podium.cli.display import out
 
-    table = Table(box=None, pad_edge=False)
-    headings = ("", "run", "recipe", "seed", "accuracy", "95 % interval", "images", "cross-entropy", "ECE", "minutes")
-    for heading in headings:
-        table.add_column(heading, overflow="fold", justify="left" if heading in headings[:3] else "right")
+    numbers = {run.path: str(number) for number, run in enumerate(comparison.runs, 1)}
+    columns = [
+        "",
+        "",
+        "run",
+        "recipe",
+        "seed",
+        "accuracy",
+        "95 % interval",
+        "images",
+        "cross-entropy",
+        "ECE",
+        "minutes",
+    ]
+    rows = []
     for run in comparison.runs:
         low, high = run.interval
         minutes = "–" if run.train_minutes is None else f"{run.train_minutes:.1f}"
-        row = (run.group, run.path, run.recipe, _written(run.seed), f"{run.accuracy:.2%}", f"{low:.2%} – {high:.2%}")
-        table.add_row(*row, f"{run.num_images:,}", f"{run.cross_entropy:.4f}", f"{run.calibration_error:.4f}", minutes)
-    out.print(table)
+        row = [numbers[run.path], run.group, run.path, run.recipe, _written(run.seed), f"{run.accuracy:.2%}"]
+        row += [f"{low:.2%} – {high:.2%}", f"{run.num_images:,}", f"{run.cross_entropy:.4f}"]
+        rows.append([*row, f"{run.calibration_error:.4f}", minutes])
+    _print_table(columns, rows, num_left=4)
     out.print(f"Measured on: {'; '.join(dict.fromkeys(run.what for run in comparison.runs))}.", soft_wrap=True)
-    numbers = [f"{number}" for number in range(1, len(comparison.runs) + 1)]
     if len({run.group for run in comparison.runs}) < len(comparison.runs):
         out.print("Runs of one letter differ in their seeds only.")
-    _show_differences("recipe", comparison.recipe, numbers)
-    _show_differences("manifest", comparison.manifest, numbers)
+    for what, differences in (("recipe", comparison.recipe), ("manifest", comparison.manifest)):
+        if differences:
+            out.print(f"\nWhat differs in the {what}:")
+            rows = [[key, *map(_written, values)] for key, values in differences.items()]
+            _print_table(["", *numbers.values()], rows, num_left=len(numbers) + 1)
+        else:
+            out.print(f"\nThe {what}s don't differ.")
+    _show_pairs(comparison, numbers)
     out.print()
     for sentence in verdicts(comparison):
         out.print(sentence, soft_wrap=True)
 
 
-def _show_differences(what: str, differences: Mapping[str, tuple[Any, ...]], numbers: list[str]) -> None:
+def _show_pairs(comparison: "Comparison", numbers: Mapping[str, str]) -> None:
+    """McNemar's tests, those of different recipes first; a single one is said in words."""
+    from podium.cli.display import out
+
+    pairs = [pair for pair in comparison.run_pairs if pair.test is not None]
+    if len(pairs) < 2:
+        return
+    letters = {run.path: run.group for run in comparison.runs}
+    pairs.sort(key=lambda pair: letters[pair.first] == letters[pair.second])
+    rows = []
+    for pair in pairs[:MOST_PAIRS]:
+        assert pair.test is not None
+        assert pair.adjusted_p_value is not None
+        names = [f"{letters[path]} {numbers[path]}" for path in (pair.first, pair.second)]
+        counts = [f"{count:,}" for count in (pair.test.only_first, pair.test.only_second, pair.test.num_images)]
+        rows.append([*names, *counts, _p(pair.test.p_value), _p(pair.adjusted_p_value)])
+    out.print("\nNetwork against network on the same images, McNemar's exact test:")
+    columns = ["", "", "only the first right", "only the second", "images", "p", f"p, as one of {len(pairs):,} tests"]
+    _print_table(columns, rows, num_left=2)
+    if len(pairs) > MOST_PAIRS:
+        out.print(f"… and {len(pairs) - MOST_PAIRS:,} pairs more; --json has all of them.")
+
+
+def _print_table(columns: list[str], rows: list[list[str]], *, num_left: int) -> None:
+    """A table whose first `num_left` columns are text."""
     from rich.table import Table
 
     from podium.cli.display import out
 
-    if not differences:
-        out.print(f"\nThe {what}s don't differ.")
-        return
-    table = Table(box=None, pad_edge=False, title=f"\nwhat differs in the {what}", title_justify="left")
-    for heading in ("", *numbers):
-        table.add_column(heading, overflow="fold", max_width=40)
-    for key, values in differences.items():
-        table.add_row(key, *map(_written, values))
+    table = Table(box=None, pad_edge=False)
+    for place, heading in enumerate(columns):
+        table.add_column(heading, overflow="fold", justify="left" if place < num_left else "right", max_width=60)
+    for row in rows:
+        table.add_row(*row)
     out.print(table)
 
 
@@ -102,13 +138,9 @@ def _written(value: Any) -> str:
 
 def verdicts(comparison: "Comparison") -> Iterator[str]:
     """What the tests say, a sentence or two for each: of networks first, then of recipes."""
-    pairs = [pair for pair in comparison.run_pairs if pair.test is not None and pair.adjusted_p_value is not None]
-    for pair in pairs[:MOST_PAIRS]:
-        assert pair.test is not None
-        assert pair.adjusted_p_value is not None
-        yield _of_networks(pair.first, pair.second, pair.test, pair.adjusted_p_value, len(pairs))
-    if len(pairs) > MOST_PAIRS:
-        yield f"… and {len(pairs) - MOST_PAIRS:,} pairs more; --json has all of them."
+    pairs = [pair for pair in comparison.run_pairs if pair.test is not None]
+    if len(pairs) == 1 and pairs[0].test is not None:
+        yield _of_networks(pairs[0].first, pairs[0].second, pairs[0].test)
     if len(pairs) < len(comparison.run_pairs):
         yield "Runs without images in common can't be compared image by image; with --data DATA they can."
     for group in comparison.groups:
@@ -122,17 +154,15 @@ def verdicts(comparison: "Comparison") -> Iterator[str]:
         yield _of_recipes(group_pair, len(comparison.group_pairs))
 
 
-def _of_networks(first: str, second: str, test: "McNemar", p_value: float, num_tests: int) -> str:
+def _of_networks(first: str, second: str, test: "McNemar") -> str:
     head = (
-        f"{first} against {second}, the same {test.num_images:,} images: right alone {test.only_first:,} and "
-        f"{test.only_second:,} times, McNemar's exact p {_p(test.p_value)}"
+        f"Of the same {test.num_images:,} images, {first} alone gets {test.only_first:,} right, {second} alone "
+        f"{test.only_second:,}: McNemar's exact p {_equals(test.p_value)}"
     )
-    if num_tests > 1:
-        head += f", corrected {_p(p_value)} for {num_tests} tests"
-    if p_value >= 0.05:
-        return f"{head}: no difference between these two networks that chance wouldn't make."
+    if test.p_value >= 0.05:
+        return f"{head}, so chance may have made the difference between these two networks."
     better = first if test.only_first > test.only_second else second
-    return f"{head}: the network {better} is the better one."
+    return f"{head}, so the network {better} is the better one."
 
 
 def _of_recipes(pair: "GroupPair", num_tests: int) -> str:
@@ -152,8 +182,8 @@ def _of_recipes(pair: "GroupPair", num_tests: int) -> str:
     assert test.interval is not None
     low, high = test.interval
     how = "Welch's t-test" if test.method == "welch" else "t-test, the single run taken to vary as the others do"
-    head += f" ({100 * low:+.2f} to {100 * high:+.2f}; {how} over seeds, p {_p(test.p_value)}"
-    head += f", corrected {_p(p_value)} for {num_tests} tests)" if num_tests > 1 else ")"
+    head += f" ({100 * low:+.2f} to {100 * high:+.2f}; {how} over seeds, p {_equals(test.p_value)}"
+    head += f", corrected {_equals(p_value)} for {num_tests} tests)" if num_tests > 1 else ")"
     if p_value < 0.05:
         better = pair.first if test.difference > 0 else pair.second
         return f"{head}. That is more than seed noise: {better} is the better recipe here.{tail}"
@@ -165,4 +195,8 @@ def _of_recipes(pair: "GroupPair", num_tests: int) -> str:
 
 
 def _p(value: float) -> str:
-    return "< 0.0001" if value < 0.0001 else f"= {value:.2g}"
+    return "< 0.0001" if value < 0.0001 else f"{value:.2g}"
+
+
+def _equals(value: float) -> str:
+    return _p(value) if value < 0.0001 else f"= {_p(value)}"
