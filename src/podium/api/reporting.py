@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -97,14 +98,14 @@ class _Source:
         """What the figures are of; None if nothing is there to measure on."""
         if self._is_own and on in (None, "hold-out") and (held := self._hold_out()) is not None:
             what = f"hold-out of {self._run.manifest['data']['name']}"
-            return self._as_measured(held, what, self._fetch(held))
+            return self._as_measured(held, what, self._fetch(held), is_unseen=True)
         if self._dataset is None:
             return None
         if on is None and self._is_own:
             return None  # an evaluation set that nobody asked for stays unseen
         sets, what = sets_to_measure(self._run, self._dataset, on)
         predictions = predict_sets(self._run, self._dataset, sets, self._runtime, self._on_batch)
-        return self._as_measured(predictions, what, lambda rows: _rows_of(sets, rows))
+        return self._as_measured(predictions, what, partial(_rows_of, sets), is_unseen=self._is_own)
 
     def looked(self, others: Sequence[Run], measured: Measured | None) -> Looked | None:
         """The labels to look through: of all hold-outs that are known, else of what was measured."""
@@ -116,7 +117,9 @@ class _Source:
         if held is None and not more:
             if measured is None:
                 return None
-            return Looked(measured.predictions, measured.evaluation.what, measured.fetch, is_part=False)
+            return Looked(
+                measured.predictions, measured.evaluation.what, measured.fetch, measured.is_unseen, is_part=False
+            )
         together = pooled([*([held] if held is not None else []), *more])
         name = self._run.manifest["data"]["name"]
         whose = "hold-outs of" if more else "hold-out of"
@@ -124,7 +127,7 @@ class _Source:
         what = f"{whose} {name}"
         if len(together) < num_all:
             what += f", whose other {num_all - len(together):,} labels the network{'s'[: bool(more)]} trained on"
-        return Looked(together, what, self._fetch(together), is_part=len(together) < num_all)
+        return Looked(together, what, self._fetch(together), is_unseen=True, is_part=len(together) < num_all)
 
     def _hold_out(self) -> Predictions | None:
         """What the run kept, or else says now, of its hold-out; None if it has none or its images are gone."""
@@ -150,8 +153,9 @@ class _Source:
             return None
         return lambda some: images.pixels[rows[some]]
 
-    def _as_measured(self, predictions: Predictions, what: str, fetch: Fetch | None) -> Measured:
-        return Measured(predictions, evaluate_predictions(predictions, what, self._run.recipe.tta), fetch)
+    def _as_measured(self, predictions: Predictions, what: str, fetch: Fetch | None, *, is_unseen: bool) -> Measured:
+        evaluation = evaluate_predictions(predictions, what, self._run.recipe.tta)
+        return Measured(predictions, evaluation, fetch, is_unseen)
 
 
 def _rows_of(sets: list[Images], rows: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:

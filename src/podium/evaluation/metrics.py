@@ -129,7 +129,7 @@ def calibration_bins(
             accuracy=float(hits[index] / counts[index]),
             interval=wilson_interval(int(hits[index]), int(counts[index])),
         )
-        for index in np.flatnonzero(counts)
+        for index in np.flatnonzero(counts).tolist()
     )
 
 

@@ -57,8 +57,9 @@ class _Axes:
 
 def nice_ticks(low: float, high: float, most: int = 5) -> list[float]:
     """Round values from at or below `low` to at or above `high`, evenly spaced by 1, 2 or 5 times a power of ten."""
-    if not high > low:
-        pad = abs(low) * 0.1 or 1.0
+    largest = max(abs(low), abs(high))
+    if high - low <= max(1e-9 * largest, 1e-30):  # one value, or as good as one
+        pad = 0.1 * largest if largest > 1e-30 else 1.0
         low, high = low - pad, high + pad
     raw = (high - low) / most
     power = 10.0 ** math.floor(math.log10(raw))
@@ -90,7 +91,7 @@ def line_chart(
     xs = [x for line in drawn for x, _ in line.points]
     ys = [y for line in drawn for _, y in line.points]
     y_ticks = nice_ticks(0.0 if from_zero else min(ys), max(ys))
-    x_ticks = [x for x in nice_ticks(min(0.0, *xs), max(xs), 6) if x <= max(xs) * (1 + 1e-9)]
+    x_ticks = [x for x in nice_ticks(min(0.0, *xs), max(xs), 6) if min(0.0, *xs) <= x <= max(xs) * (1 + 1e-9)]
     axes = _Axes((min(0.0, *xs), max(xs) if max(xs) > min(0.0, *xs) else 1.0), (y_ticks[0], y_ticks[-1]))
     parts = [_grid(axes, x_ticks, y_ticks, lambda x: f"{x:g}", form), _x_label(x_label)]
     for number, line in enumerate(drawn):

@@ -18,6 +18,7 @@ __all__ = ["Tile", "confident_mistakes", "heat_maps", "suspects", "unsure_hits"]
 Rows = npt.NDArray[np.int64]
 
 NUM_MISTAKES, NUM_HITS, NUM_SUSPECTS, NUM_HEATS = 24, 12, 24, 12
+_AT_ONCE = 4  # images through the network, which keeps all that it computes for the gradient
 _HEAT_SIDE = 4  # places of a heat map at least, where the network has such; fewer show little
 
 
@@ -77,8 +78,14 @@ def heat_maps(predictions: Predictions, fetch: Fetch | None, classifier: Classif
     rows = _shown_rows(predictions)
     guesses = predictions.guesses[rows]
     pixels = torch.from_numpy(np.array(fetch(rows))).permute(0, 3, 1, 2)
-    heats = grad_cam(classifier, pixels, torch.from_numpy(guesses), _HEAT_SIDE)
-    return _tiles(predictions, rows, guesses, fetch, [heat_uri(heat.numpy()) for heat in heats])
+    heats = [
+        heat_uri(heat.numpy())
+        for some, classes in zip(
+            torch.split(pixels, _AT_ONCE), torch.split(torch.from_numpy(guesses), _AT_ONCE), strict=True
+        )
+        for heat in grad_cam(classifier, some, classes, _HEAT_SIDE)
+    ]
+    return _tiles(predictions, rows, guesses, fetch, heats)
 
 
 def _shown_rows(predictions: Predictions) -> Rows:

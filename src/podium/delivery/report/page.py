@@ -30,11 +30,13 @@ class Measured:
         predictions: with labels.
         evaluation: of them.
         fetch: their images, by rows; None where these aren't at hand.
+        is_unseen: whether it is known that the run wasn't trained on them.
     """
 
     predictions: Predictions
     evaluation: Evaluation
     fetch: Fetch | None
+    is_unseen: bool
 
 
 @dataclass(frozen=True)
@@ -42,15 +44,17 @@ class Looked:
     """The labels that are looked through for wrong ones.
 
     Attributes:
-        predictions: with labels, by networks that weren't trained on these images.
+        predictions: with labels, by networks that weren't trained on these images, as far as is known.
         what: which images, in words.
         fetch: as of `Measured`.
+        is_unseen: as of `Measured`.
         is_part: whether they are a part of the training set, so that more runs would see more of it.
     """
 
     predictions: Predictions
     what: str
     fetch: Fetch | None
+    is_unseen: bool
     is_part: bool
 
 
@@ -78,6 +82,7 @@ def write_report(
     """
     values: dict[str, Any] = {
         "run": run,
+        "folder": run.path.resolve().name,
         "title": f"{run.recipe.name} on {run.manifest['data']['name'] or 'unknown data'}",
         "num_parameters": sum(one.numel() for one in classifier.network.parameters()),
         "image_size": classifier.preprocessing.image_size,
@@ -101,6 +106,7 @@ def _of_measured(measured: Measured, recipe: Recipe, classifier: Classifier) -> 
     assert predictions.labels is not None
     return {
         "measured": evaluation,
+        "is_unseen": measured.is_unseen,
         "findings": figures.findings(evaluation, predictions),
         "calibration": figures.calibration(predictions, recipe),
         "bins": calibration_bins(predictions.probabilities, predictions.labels),
