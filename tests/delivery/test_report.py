@@ -9,6 +9,7 @@ from PIL import Image
 from torch import nn
 
 from podium.delivery.report import Looked, Measured, write_report
+from podium.errors import RunError
 from podium.evaluation import Predictions, evaluate_predictions
 from podium.models import Classifier, Preprocessing
 from podium.recipe import Recipe
@@ -211,6 +212,6 @@ def test_a_thousand_classes_with_long_names_of_large_noise_images_make_a_page_be
 def test_nothing_is_left_if_it_fails(tmp_path):
     toys = Toys(tmp_path)
     toys.run.metrics_path.write_text(json.dumps({"kind": "epoch", "step": 1}) + "\n")  # lacks all that is drawn
-    with pytest.raises(Exception, match="epoch"):
+    with pytest.raises(RunError, match=r"metrics\.jsonl is damaged"):
         toys.write()
     assert {path.name for path in tmp_path.iterdir()} == {"metrics.jsonl"}

@@ -11,7 +11,7 @@ import numpy as np
 from markupsafe import Markup
 
 from podium.delivery.report.charts import Line, calibration_chart, line_chart, percent
-from podium.errors import RecipeError
+from podium.errors import RecipeError, RunError
 from podium.evaluation import Evaluation, Predictions, calibration_bins
 from podium.evaluation.metrics import ClassResult
 from podium.recipe import Recipe
@@ -63,7 +63,13 @@ class Pair:
 
 def curves(run: Run) -> list[Chart]:
     """Accuracy, loss, learning rate and speed, as far as the run knows them. Raises RunError."""
-    lines = run.metrics()
+    try:
+        return _curves(run, run.metrics())
+    except (KeyError, TypeError) as error:
+        raise RunError(f"{run.metrics_path} is damaged: {error!r}. Take it out; the report does without.") from error
+
+
+def _curves(run: Run, lines: list[dict[str, Any]]) -> list[Chart]:
     trained = [line for line in lines if line["kind"] == "epoch"]
     if len(trained) < 4:  # then what is between says more
         trained = [line for line in lines if line["kind"] in ("step", "epoch")]
