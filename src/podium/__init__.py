@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from podium.errors import PodiumError
     from podium.evaluation import Evaluation, Predictions
     from podium.recipe import Recipe, load_recipe
-    from podium.run import Run, leaderboard
+    from podium.run import Run
+    from podium.standings import leaderboard
 
 __all__ = [
     "Comparison",
@@ -51,7 +52,7 @@ _HOMES = {
     "Predictions": "podium.evaluation",
     "Recipe": "podium.recipe",
     "Run": "podium.run",
-    "leaderboard": "podium.run",
+    "leaderboard": "podium.standings",
     "load_recipe": "podium.recipe",
 }
 

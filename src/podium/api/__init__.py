@@ -1,7 +1,8 @@
 """The public functions: each carries one step of the way from raw files to a submission."""
 
 from podium.api.common import open, open_for
-from podium.api.comparison import Comparison, compare
+from podium.api.compared import Comparison
+from podium.api.comparison import compare
 from podium.api.gluon import export_gluon, import_gluon
 from podium.api.reporting import report
 from podium.api.results import evaluate, predict, predict_files, submit

@@ -9,7 +9,7 @@ import typer
 from podium.cli.options import DATA_HELP, ImageSize, Json, Labels, Threads
 
 if TYPE_CHECKING:
-    from podium.api.comparison import Comparison, GroupPair
+    from podium.api.compared import Comparison, GroupPair
     from podium.evaluation.comparison import McNemar
 
 MOST_PAIRS = 15

@@ -88,7 +88,7 @@ def runs(
     from dataclasses import asdict
 
     from podium.errors import RunError
-    from podium.run import leaderboard
+    from podium.standings import leaderboard
 
     standings = leaderboard(folder)
     if not standings and not json:
