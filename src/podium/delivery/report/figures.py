@@ -35,6 +35,7 @@ __all__ = [
 MOST_MATRIX_CLASSES = 25
 """With more the confusion matrix would be too wide to read, and the most confused pairs say more."""
 _WITH_MATRIX, _WITHOUT_MATRIX = 10, 50  # pairs shown
+_STRONG = 0.05  # of a class's images: taken for one other class, always a strong colour
 _LONGEST_VALUE = 2000  # characters
 
 
@@ -142,8 +143,10 @@ def findings(evaluation: Evaluation, predictions: Predictions) -> list[str]:
         (least, worst), (most, best) = min(known), max(known)
         found.append(f"Finds {best} best ({100 * most:.1f}\u202f%), {worst} least ({100 * least:.1f}\u202f%).")
     if pairs := confused_pairs(evaluation):
-        times = "once" if pairs[0].count == 1 else f"{pairs[0].count:,} times"
-        found.append(f"Most often takes {pairs[0].right} for {pairs[0].guess}: {times}.")
+        if pairs[0].count == 1:
+            found.append("Takes no class for the same other one more than once.")
+        else:
+            found.append(f"Most often takes {pairs[0].right} for {pairs[0].guess}: {pairs[0].count:,} times.")
     gap = float(predictions.probabilities.max(1).mean()) - evaluation.accuracy
     if abs(gap) < 0.01:
         found.append("Its confidence is, on average, what its accuracy is.")
@@ -191,7 +194,7 @@ def confusion_rows(evaluation: Evaluation) -> list[tuple[str, list[tuple[int, st
     shares = confusion / np.maximum(confusion.sum(1, keepdims=True), 1)
     off = shares.copy()
     np.fill_diagonal(off, 0)
-    highest = off.max() or 1.0
+    highest = max(off.max(), _STRONG)  # so that a single mistake among many images isn't glaring
     found = []
     for i, result in enumerate(evaluation.per_class):
         cells = []
