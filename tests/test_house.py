@@ -21,7 +21,7 @@ ROOMS = [
     "api",
     "cli",
 ]  # from left to right
-COMMON = {"errors", "files", "recipe", "run", "runtime"}
+COMMON = {"errors", "files", "recipe", "run", "runtime", "standings"}
 
 
 def imported_parts(path: Path) -> set[str]:
@@ -66,6 +66,8 @@ def run_python(code: str) -> str:
     return done.stdout.strip()
 
 
-@pytest.mark.parametrize("module", ["podium", "podium.cli", "podium.recipe", "podium.run", "podium.data"])
+@pytest.mark.parametrize(
+    "module", ["podium", "podium.cli", "podium.recipe", "podium.run", "podium.standings", "podium.data"]
+)
 def test_importing_brings_no_torch(module):
     assert run_python(f"import sys, {module}; print('torch' in sys.modules)") == "False"

@@ -14,14 +14,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from podium.api import evaluate, open, predict, predict_files, resume, submit, train
+    from podium.api import Comparison, compare, evaluate, open, predict, predict_files, report, resume, submit, train
     from podium.data import Dataset, Images
     from podium.errors import PodiumError
     from podium.evaluation import Evaluation, Predictions
     from podium.recipe import Recipe, load_recipe
     from podium.run import Run
+    from podium.standings import leaderboard
 
 __all__ = [
+    "Comparison",
     "Dataset",
     "Evaluation",
     "Images",
@@ -29,11 +31,14 @@ __all__ = [
     "Predictions",
     "Recipe",
     "Run",
+    "compare",
     "evaluate",
+    "leaderboard",
     "load_recipe",
     "open",
     "predict",
     "predict_files",
+    "report",
     "resume",
     "submit",
     "train",
@@ -47,6 +52,7 @@ _HOMES = {
     "Predictions": "podium.evaluation",
     "Recipe": "podium.recipe",
     "Run": "podium.run",
+    "leaderboard": "podium.standings",
     "load_recipe": "podium.recipe",
 }
 

@@ -7,6 +7,7 @@
         model.safetensors       weights and preprocessing, written when the training is finished
         checkpoint              everything needed to go on, until then
         hold_out.safetensors    logits on the hold-out
+        report.html             all of it as a page to read
 
 Nothing in it is executed when read: TOML, JSON and safetensors only.
 """

@@ -42,6 +42,8 @@ def test_help_names_every_verb_and_each_verb_has_help():
         "evaluate",
         "submit",
         "predict",
+        "report",
+        "compare",
         "export",
         "import-gluon",
         "recipes",

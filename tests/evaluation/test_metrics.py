@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from podium.evaluation import Predictions, evaluate_predictions, wilson_interval
-from podium.evaluation.metrics import calibration_error, confusion_matrix
+from podium.evaluation.metrics import calibration_bins, calibration_error, confusion_matrix
 
 
 def test_wilson_interval_is_the_books():
@@ -53,3 +53,15 @@ def test_calibration_error_of_known_cases():
     assert calibration_error(sure, np.array([0] * 7 + [1] * 3)) == pytest.approx(0.3)
     unsure = np.array([[0.7, 0.3]] * 10, np.float32)
     assert calibration_error(unsure, np.array([0] * 7 + [1] * 3)) == pytest.approx(0, abs=1e-6)
+
+
+def test_calibration_bins_by_hand():
+    probabilities = np.array([[0.55, 0.45], [0.59, 0.41], [0.05, 0.95], [1.0, 0.0]], np.float32)
+    bins = calibration_bins(probabilities, np.array([0, 1, 1, 0]), num_bins=10)
+    assert [(one.low, one.high, one.num_images, one.accuracy) for one in bins] == [
+        (0.5, 0.6, 2, 0.5),
+        (0.9, 1.0, 2, 1.0),
+    ]
+    assert [one.confidence for one in bins] == pytest.approx([0.57, 0.975])
+    assert bins[0].interval == wilson_interval(1, 2)
+    assert calibration_error(probabilities, np.array([0, 1, 1, 0]), 10) == pytest.approx(0.5 * 0.07 + 0.5 * 0.025)

@@ -10,7 +10,7 @@ from torch import nn
 
 from podium.data import Images, ImageStream
 from podium.errors import DataError, RunError
-from podium.evaluation import Predictions, ensemble, predict_images
+from podium.evaluation import Predictions, ensemble, pooled, predict_images
 from podium.evaluation.tta import least_sure, logits_with_tta
 from podium.models import Classifier, Preprocessing
 from podium.runtime import Runtime
@@ -217,3 +217,26 @@ def test_what_is_saved_loads(tmp_path):
     (tmp_path / "p.safetensors").write_bytes(b"nothing")
     with pytest.raises(RunError, match="podium evaluate"):
         Predictions.load(tmp_path / "p.safetensors")
+
+
+def of_hold_out(ids, labels, probabilities):
+    logits = np.log(np.array(probabilities, np.float32))
+    return Predictions(np.array(ids), ("a", "b"), logits, np.array(labels))
+
+
+def test_pooled_hold_outs_hold_each_image_once():
+    first = of_hold_out(["3", "1"], [1, 0], [[0.2, 0.8], [0.9, 0.1]])
+    second = of_hold_out(["2", "3"], [0, 1], [[0.6, 0.4], [0.6, 0.4]])
+    together = pooled([first, second])
+    assert together.ids.tolist() == ["1", "2", "3"]
+    assert together.labels.tolist() == [0, 0, 1]
+    assert together.probabilities == pytest.approx(np.array([[0.9, 0.1], [0.6, 0.4], [0.4, 0.6]]), abs=1e-6)
+    assert pooled([first]) is first
+
+
+def test_pooled_hold_outs_must_agree():
+    first = of_hold_out(["1"], [0], [[0.2, 0.8]])
+    with pytest.raises(RunError, match="'1' under different labels"):
+        pooled([first, of_hold_out(["1"], [1], [[0.2, 0.8]])])
+    with pytest.raises(RunError, match="different classes"):
+        pooled([first, replace(first, classes=("a", "c"))])

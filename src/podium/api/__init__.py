@@ -1,12 +1,17 @@
 """The public functions: each carries one step of the way from raw files to a submission."""
 
 from podium.api.common import open, open_for
+from podium.api.compared import Comparison
+from podium.api.comparison import compare
 from podium.api.gluon import export_gluon, import_gluon
+from podium.api.reporting import report
 from podium.api.results import evaluate, predict, predict_files, submit
 from podium.api.training import check_resumable, differences, resume, runtime_of, train
 
 __all__ = [
+    "Comparison",
     "check_resumable",
+    "compare",
     "differences",
     "evaluate",
     "export_gluon",
@@ -15,6 +20,7 @@ __all__ = [
     "open_for",
     "predict",
     "predict_files",
+    "report",
     "resume",
     "runtime_of",
     "submit",

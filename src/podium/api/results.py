@@ -19,7 +19,7 @@ from podium.models import Classifier
 from podium.run import Run
 from podium.runtime import Runtime
 
-__all__ = ["evaluate", "predict", "predict_files", "submit"]
+__all__ = ["On", "evaluate", "labelled_as", "predict", "predict_files", "predict_sets", "sets_to_measure", "submit"]
 
 STREAM_SIZE = 500
 
@@ -53,18 +53,24 @@ def evaluate(
     run = opened(run)
     Classifier.load(run.model_path)  # a missing or damaged one is said before the data are read
     dataset = open_for(run, data)
-    sets, what = _measured(run, dataset, on)
+    sets, what = sets_to_measure(run, dataset, on)
+    return evaluate_predictions(predict_sets(run, dataset, sets, runtime, on_batch), what, run.recipe.tta)
+
+
+def predict_sets(
+    run: Run, dataset: Dataset, sets: list[Images], runtime: Runtime | None, on_batch: OnBatch | None
+) -> Predictions:
+    """What a run says of some of a data set's labelled images, with labels that count the run's classes."""
     num_all = sum(map(len, sets))
     predictions: list[Predictions] = []
     for number, images in enumerate(sets):
         before = sum(map(len, sets[:number]))
         counted = None if on_batch is None else (lambda done, _, before=before: on_batch(before + done, num_all))
         predictions.append(predict_with(run, images, runtime, counted))
-    together = _labelled_as(concatenated(predictions), dataset.classes)
-    return evaluate_predictions(together, what, run.recipe.tta)
+    return labelled_as(concatenated(predictions), dataset.classes)
 
 
-def _measured(run: Run, dataset: Dataset, on: On | None) -> tuple[list[Images], str]:
+def sets_to_measure(run: Run, dataset: Dataset, on: On | None) -> tuple[list[Images], str]:
     """The images to measure a run on, and what they are in words. Raises as `evaluate`."""
     is_own = dataset.fingerprint == run.manifest["data"]["fingerprint"]
     name = dataset.evaluation_name
@@ -203,7 +209,7 @@ def submit(
         predictions.append(predict_with(run, images, runtime, counted))
     together = ensemble(predictions)
     if together.labels is not None:
-        together = _labelled_as(together, dataset.classes)
+        together = labelled_as(together, dataset.classes)
     write_submission(together, sample, Path(path))
     return together
 
@@ -215,7 +221,7 @@ def _check_fits(run: Run, dataset: Dataset) -> None:
         raise RunError(f"{run.path} knows the classes {_some(known)}; {dataset.name} has {_some(dataset.classes)}.")
 
 
-def _labelled_as(predictions: Predictions, classes: tuple[str, ...]) -> Predictions:
+def labelled_as(predictions: Predictions, classes: tuple[str, ...]) -> Predictions:
     """With labels that count the run's classes. They come counting the data's, which may stand in another order."""
     assert predictions.labels is not None
     places = np.array([predictions.classes.index(name) for name in classes])

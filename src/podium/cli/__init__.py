@@ -5,7 +5,7 @@ import warnings
 
 import typer
 
-from podium.cli import data, demo, evaluate, export, import_gluon, listings, predict, submit, train
+from podium.cli import compare, data, demo, evaluate, export, import_gluon, listings, predict, report, submit, train
 from podium.errors import PodiumError
 
 __all__ = ["app", "main"]
@@ -23,6 +23,8 @@ app.command()(train.train)
 app.command()(evaluate.evaluate)
 app.command()(submit.submit)
 app.command()(predict.predict)
+app.command()(report.report)
+app.command()(compare.compare)
 app.command()(export.export)
 app.command()(import_gluon.import_gluon)
 app.command()(listings.recipes)

@@ -1,5 +1,6 @@
 """podium recipes, models, runs: what there is to choose from, and what was trained."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -63,41 +64,50 @@ def models(
     _show(rows, formats, json=json)
 
 
+class Sort(StrEnum):
+    """What runs are sorted by."""
+
+    ACCURACY = "accuracy"
+    MINUTES = "minutes"
+    CREATED = "created"
+    DATA = "data"
+    RECIPE = "recipe"
+
+
 def runs(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to look.")] = Path("runs"), json: Json = False
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to look, its folders too.")] = Path("runs"),
+    sort: Annotated[
+        Sort,
+        typer.Option(
+            help="accuracy: the best first; minutes: the quickest; created: the latest; data, recipe: by name."
+        ),
+    ] = Sort.ACCURACY,
+    json: Json = False,
 ) -> None:
-    """List the runs in a folder, the most accurate first."""
-    from podium.errors import RunError
+    """A leaderboard: the runs in a folder with their hold-out accuracy, time and machine."""
+    from dataclasses import asdict
 
-    if not folder.is_dir():
-        raise RunError(f"There is no folder {folder}, so no runs. `podium train DATA` makes the first.")
-    rows = [_row(path) for path in sorted(folder.iterdir()) if (path / "manifest.json").is_file()]
-    if not rows and not json:
+    from podium.errors import RunError
+    from podium.standings import leaderboard
+
+    standings = leaderboard(folder)
+    if not standings and not json:
         raise RunError(f"There are no runs in {folder}. `podium train DATA` makes one.")
-    rows.sort(key=lambda row: -(row["accuracy"] or 0))
+    match sort:  # sorting is stable: within equals the most accurate stays first
+        case Sort.MINUTES:
+            standings.sort(key=lambda row: float("inf") if row.train_minutes is None else row.train_minutes)
+        case Sort.CREATED:
+            standings.sort(key=lambda row: row.created or "", reverse=True)
+        case Sort.DATA | Sort.RECIPE:
+            standings.sort(key=lambda row: str(getattr(row, sort.value) or "\uffff"))
+    rows = [asdict(row) for row in standings]
     formats = {"accuracy": "{:.2%}", "interval": "{0[0]:.2%} – {0[1]:.2%}", "train_minutes": "{:.1f}"}
+    if not json:
+        hidden = ("num_images", "created")
+        rows = [{key: value for key, value in row.items() if key not in hidden} for row in rows]
+        finished = all(row["state"] == "finished" for row in rows)
+        rows = [{key: value for key, value in row.items() if key != "state" or not finished} for row in rows]
     _show(rows, formats, json=json)
-
-
-def _row(path: Path) -> dict[str, Any]:
-    from podium.errors import RunError
-    from podium.run import Run
-
-    row: dict[str, Any] = {"run": str(path), "state": "damaged", "data": None, "seed": None}
-    row |= {"accuracy": None, "interval": None, "train_minutes": None}
-    try:
-        run = Run.open(path)
-    except RunError:
-        return row
-    row |= {"state": "finished" if run.is_finished else "unfinished", "seed": run.manifest["seed"]}
-    if run.is_imported:
-        row["state"] = "imported"
-    row["data"] = run.manifest["data"]["name"]
-    if (seconds := run.manifest.get("train_seconds")) is not None:
-        row["train_minutes"] = seconds / 60
-    if (figures := run.manifest.get("hold_out")) is not None:
-        row["accuracy"], row["interval"] = figures["accuracy"], figures["interval"]
-    return row
 
 
 def _show(rows: list[dict[str, Any]], formats: dict[str, str], *, json: bool) -> None:

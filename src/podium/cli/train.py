@@ -13,6 +13,7 @@ from podium.cli.options import DATA_HELP, ImageSize, Json, Labels, Threads
 from podium.errors import RunError
 
 if TYPE_CHECKING:
+    from podium.data import Dataset
     from podium.run import Run
 
 
@@ -139,10 +140,23 @@ def train(
         else:
             console.print(f"Stopped. Go on with: podium train --resume {shlex.quote(str(run.path))}", soft_wrap=True)
         raise typer.Exit(130)
-    _say_end(run, json=json)
+    page = _write_report(run, dataset)
+    _say_end(run, page, json=json)
 
 
-def _say_end(run: "Run", *, json: bool) -> None:
+def _write_report(run: "Run", dataset: "Dataset") -> "Path | None":
+    """The page; None, with a word about it, if it can't be made: the run is there all the same."""
+    from podium import api
+    from podium.errors import PodiumError
+
+    try:
+        return api.report(run, data=dataset)
+    except PodiumError as error:
+        sys.stderr.write(f"No report was written: {error}\n")
+        return None
+
+
+def _say_end(run: "Run", page: "Path | None", *, json: bool) -> None:
     from podium.cli.display import duration, out, print_json
 
     manifest = run.manifest
@@ -160,6 +174,8 @@ def _say_end(run: "Run", *, json: bool) -> None:
         )
     else:
         out.print("No hold-out, so no accuracy.")
+    if page is not None:
+        out.print(f"To read: {page}", soft_wrap=True)
     path = shlex.quote(str(run.path))
     if name := manifest["data"].get("evaluation"):
         out.print(f"To measure on the {name}, left aside so far: podium evaluate {path}", soft_wrap=True)

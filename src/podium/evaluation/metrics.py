@@ -12,8 +12,10 @@ import numpy.typing as npt
 from podium.evaluation.predictions import Predictions
 
 __all__ = [
+    "CalibrationBin",
     "ClassResult",
     "Evaluation",
+    "calibration_bins",
     "calibration_error",
     "confusion_matrix",
     "evaluate_predictions",
@@ -35,6 +37,27 @@ class ClassResult:
     recall: float | None
     recall_interval: tuple[float, float]
     precision: float | None
+
+
+@dataclass(frozen=True)
+class CalibrationBin:
+    """Images whose guess has about the same confidence, and how many of these guesses are right.
+
+    Attributes:
+        low: the least confidence that falls into the bin, in [0, 1].
+        high: the confidence below which it ends; the last bin holds 1 too.
+        num_images: at least 1.
+        confidence: their mean.
+        accuracy: the part that is right.
+        interval: of the accuracy at 95 %, Wilson's.
+    """
+
+    low: float
+    high: float
+    num_images: int
+    confidence: float
+    accuracy: float
+    interval: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -87,15 +110,35 @@ def confusion_matrix(
     return np.bincount(labels * num_classes + guesses, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 
+def calibration_bins(
+    probabilities: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], num_bins: int = 15
+) -> tuple[CalibrationBin, ...]:
+    """Equal bins of the confidence, which is the probability (N, K) of the guess. Those without images are left out."""
+    confidence = probabilities.max(1).astype(np.float64)
+    right = probabilities.argmax(1) == labels
+    bins = np.minimum((confidence * num_bins).astype(int), num_bins - 1)
+    counts = np.bincount(bins, minlength=num_bins)
+    hits = np.bincount(bins, weights=right, minlength=num_bins)
+    sums = np.bincount(bins, weights=confidence, minlength=num_bins)
+    return tuple(
+        CalibrationBin(
+            low=index / num_bins,
+            high=(index + 1) / num_bins,
+            num_images=int(counts[index]),
+            confidence=float(sums[index] / counts[index]),
+            accuracy=float(hits[index] / counts[index]),
+            interval=wilson_interval(int(hits[index]), int(counts[index])),
+        )
+        for index in np.flatnonzero(counts).tolist()
+    )
+
+
 def calibration_error(
     probabilities: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], num_bins: int = 15
 ) -> float:
     """Expected calibration error: |accuracy - confidence| over equal bins of confidence, weighted by their images."""
-    confidence = probabilities.max(1).astype(np.float64)
-    right = probabilities.argmax(1) == labels
-    bins = np.minimum((confidence * num_bins).astype(int), num_bins - 1)
-    gaps = np.bincount(bins, weights=right - confidence, minlength=num_bins)
-    return float(np.abs(gaps).sum() / len(labels))
+    bins = calibration_bins(probabilities, labels, num_bins)
+    return sum(one.num_images * abs(one.accuracy - one.confidence) for one in bins) / len(labels)
 
 
 def evaluate_predictions(predictions: Predictions, what: str, tta: str) -> Evaluation:

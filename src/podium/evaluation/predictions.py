@@ -14,7 +14,7 @@ import safetensors.numpy
 from podium.errors import RunError
 from podium.files import write_atomically
 
-__all__ = ["Predictions", "concatenated", "ensemble"]
+__all__ = ["Predictions", "concatenated", "ensemble", "pooled"]
 
 
 @dataclass(frozen=True)
@@ -106,3 +106,33 @@ def ensemble(each: list[Predictions]) -> Predictions:
     for one in each:
         mean += one.probabilities[:, [one.classes.index(name) for name in first.classes]] / len(each)
     return Predictions(first.ids, first.classes, np.log(np.maximum(mean, 1e-30)).astype(np.float32), first.labels)
+
+
+def pooled(each: list[Predictions]) -> Predictions:
+    """Several classifiers' predictions for sets of labelled images that may overlap, such as their hold-outs.
+
+    Images are told apart by their ids. One that several predicted has the mean of their probabilities, as logits.
+
+    Raises:
+        RunError: the classes or an image's labels differ.
+    """
+    first = each[0]
+    for other in each[1:]:
+        if other.classes != first.classes:
+            raise RunError(
+                f"The runs know different classes ({', '.join(first.classes[:10])} and "
+                f"{', '.join(other.classes[:10])}), so their predictions can't be put together."
+            )
+    if len(each) == 1:
+        return first
+    ids, places = np.unique(np.concatenate([one.ids for one in each]), return_inverse=True)
+    given = np.concatenate([one.labels for one in each if one.labels is not None])
+    assert len(given) == len(places)
+    labels = np.empty(len(ids), np.int64)
+    labels[places] = given
+    if (odd := np.flatnonzero(labels[places] != given)).size:
+        raise RunError(f"The runs know image '{ids[places[odd[0]]]}' under different labels: they saw other data.")
+    sums = np.zeros((len(ids), len(first.classes)))
+    np.add.at(sums, places, np.concatenate([one.probabilities for one in each]))
+    mean = sums / np.bincount(places)[:, None]
+    return Predictions(ids, first.classes, np.log(np.maximum(mean, 1e-30)).astype(np.float32), labels)
