@@ -21,7 +21,7 @@ ROOMS = [
     "api",
     "cli",
 ]  # from left to right
-COMMON = {"errors", "files", "recipe", "run", "runtime"}
+COMMON = {"errors", "files", "recipe", "run", "runtime", "world"}
 
 
 def imported_parts(path: Path) -> set[str]:

@@ -1,18 +1,21 @@
 """The public functions: each carries one step of the way from raw files to a submission."""
 
-from podium.api.common import open, open_for
+from podium.api.common import classifier_of, open, open_for
 from podium.api.gluon import export_gluon, import_gluon
+from podium.api.jobs import open_run
 from podium.api.results import evaluate, predict, predict_files, submit
 from podium.api.training import check_resumable, differences, resume, runtime_of, train
 
 __all__ = [
     "check_resumable",
+    "classifier_of",
     "differences",
     "evaluate",
     "export_gluon",
     "import_gluon",
     "open",
     "open_for",
+    "open_run",
     "predict",
     "predict_files",
     "resume",

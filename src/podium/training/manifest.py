@@ -59,4 +59,5 @@ def new_manifest(
         "hardware": describe_hardware(runtime),
         "versions": describe_versions(),
         "commit": source_commit(),
+        **({} if (job := runtime.world.job) is None else {"job": {"id": job.id}}),
     }

@@ -15,11 +15,12 @@ from podium import models
 from podium.augment import Pipeline, scaled
 from podium.data import Images
 from podium.errors import RecipeError, RunError, WeightsError
-from podium.models import Classifier, Preprocessing, load_weights
+from podium.models import Classifier, Preprocessing, load_weights, sync_norms
 from podium.recipe import Recipe
-from podium.runtime import isolated_seed, random_stream, send
+from podium.runtime import Runtime, isolated_seed, random_stream, send
 from podium.training.optimizers import Optimizers
 from podium.training.plan import Plan
+from podium.world import ALONE, World
 
 __all__ = [
     "Parts",
@@ -40,7 +41,7 @@ Parts = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
 """Indices to train on, and indices held out."""
 
 
-def check(recipe: Recipe, images: Images, parts: Parts, init: Path | None = None) -> None:
+def check(recipe: Recipe, images: Images, parts: Parts, init: Path | None = None, world: World = ALONE) -> None:
     """Builds everything that a training needs, without memory, so that what can't be is said before a run is made.
 
     Args:
@@ -48,9 +49,10 @@ def check(recipe: Recipe, images: Images, parts: Parts, init: Path | None = None
         images: all labelled ones.
         parts: indices of those to train on, and of those held out.
         init: file of weights to begin with, if there is one.
+        world: the processes that train.
 
     Raises:
-        RecipeError: the recipe doesn't fit the data or the model.
+        RecipeError: the recipe doesn't fit the data, the model or the number of processes.
         WeightsError: the file isn't of this network.
     """
     assert images.labels is not None
@@ -77,8 +79,27 @@ def check(recipe: Recipe, images: Images, parts: Parts, init: Path | None = None
             form = models.resolve_form(recipe.model, recipe.form, images.size)
             models.resolve_form(recipe.model, form, scaled(images.size, min(recipe.grow_scales)))
     Optimizers(network, recipe, plan, torch.float32)
+    if world.size > 1 and not recipe.sync_norm:
+        _check_parts(network, recipe, plan, world)
     if init is not None:
         load_weights(new_network(recipe, len(images.classes), images.size), init)
+
+
+def _check_parts(network: nn.Module, recipe: Recipe, plan: Plan, world: World) -> None:
+    """Raises RecipeError if some process's BN would have less than two images."""
+    if not any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules()):
+        return
+    sizes = {min(recipe.batch_size, number) for number in plan.num_images}
+    if recipe.last_batch == "keep":
+        sizes |= {number % recipe.batch_size for number in plan.num_images} - {0, 1}  # those are no batches
+    for size in sorted(sizes):
+        num_parts = max(1, min(recipe.accumulate, size // 2))
+        if size // num_parts // world.size < 2:
+            raise RecipeError(
+                f"sync_norm = false needs two images a process in every part of a batch, and a batch of {size:,} has "
+                f"less for {world.size} processes.\n"
+                "Set sync_norm = true, a larger batch_size, last_batch = 'drop', or start fewer processes."
+            )
 
 
 def new_pipeline(
@@ -129,14 +150,19 @@ def new_network(recipe: Recipe, num_classes: int, image_size: tuple[int, int]) -
     )
 
 
-def new_classifier(recipe: Recipe, seed: int, images: Images) -> Classifier:
-    """Initial weights, and the preprocessing measured on the training images where the recipe doesn't state it."""
+def new_classifier(recipe: Recipe, seed: int, images: Images, runtime: Runtime | None = None) -> Classifier:
+    """Initial weights, and the preprocessing measured on the training images where the recipe doesn't state it.
+
+    Of several processes that train together, `runtime`'s, BN takes the statistics of all, if the recipe says so.
+    """
     with isolated_seed(seed, "weights"):
         network = new_network(recipe, len(images.classes), images.size)
     if recipe.norm_momentum:
         for module in network.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.momentum = recipe.norm_momentum
+    if runtime is not None and recipe.sync_norm:
+        sync_norms(network, runtime.world, runtime.device)
     mean, std = (recipe.mean, recipe.std) if recipe.mean else mean_and_std(images)
     preprocessing = Preprocessing(images.classes, images.size, _three(mean), _three(std))
     return Classifier(recipe.model, network, preprocessing, recipe.form)
