@@ -27,7 +27,7 @@ NUM_THREADS = 2
 NUM_IMAGES = 512
 NUM_REPETITIONS = 10
 NUM_CALLS = 24  # a repetition; a policy that draws one operation a batch takes as long as that operation
-NUM_CALLS_OF_CHAIN = 4
+NUM_CALLS_OF_CHAIN = 12
 NUM_PROBES = 50
 
 SEED_CHAIN, FLIP_CROP = "seed's chain", "flip and padded crop"

@@ -1,7 +1,8 @@
-"""Writing files so that a crash, a full disk or a second process never leaves half of one."""
+"""Files: hashed, and written so that a crash, a full disk or a second process never leaves half of one."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -9,7 +10,13 @@ from pathlib import Path
 
 from podium.errors import StorageError
 
-__all__ = ["storage_errors", "write_atomically"]
+__all__ = ["sha256_of", "storage_errors", "write_atomically"]
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file's content, as hex digits. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

@@ -83,7 +83,7 @@ def test_figures_as_json(tiny_competition, tiny_run, tmp_path):
     listed = json.loads(invoke("models", "--json"))
     assert {(row["model"], row["form"]) for row in listed} >= {("sprint", "cifar"), ("googlenet", "imagenet")}
     assert {row["operations"] for row in listed if row["model"] == "resnet50" and row["form"] == "imagenet"} == {
-        8178892800
+        8_178_368_512
     }
     timed = json.loads(invoke("models", "sprint", "--time", "--batch-size", 4, "--threads", 1, "--json"))
     assert [row["images_per_second"] > 0 for row in timed] == [True]

@@ -1,6 +1,7 @@
-"""Small competitions, made on the spot."""
+"""Small competitions, made on the spot. The modules beside this file make other small data sets."""
 
 import io
+import sys
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -11,6 +12,8 @@ import numpy as np
 import py7zr
 import pytest
 from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 CLASSES = ("cat", "dog", "frog")
 Write = Callable[[Path, dict[str, bytes]], Path]

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 import podium.data
-from podium.data.sources import kaggle
+from podium.data.sources import top
 from podium.errors import ArchiveError, DataError, ImageError, TableError
 
 KINDS = [".7z", ".zip", ".tar", ".tar.gz", ""]
@@ -271,7 +271,7 @@ def test_table_of_absurd_size_is_not_read(name, is_zip, competition, tmp_path, c
     (path / name).write_text("id,label\n" + "1,cat\n" * 100)
     if is_zip:
         path = one_zip(path, tmp_path / "all.zip")
-    monkeypatch.setattr(kaggle, "MAX_TABLE_BYTES", 608)
+    monkeypatch.setattr(top, "MAX_TABLE_BYTES", 608)
     refused(path, TableError, f"{path.name}/{name}: is 609 bytes")
 
 
@@ -302,3 +302,82 @@ def test_empty_train_folder(competition, cache):
 def test_bad_image_size(competition):
     with pytest.raises(DataError, match="image_size is 0"):
         podium.data.open(competition(), image_size=0)
+
+
+def like_kaggles(tmp_path, png, write_archive, *, suffix, tables, kind=""):
+    """Twelve and five images in train_images and test_images, and some tables."""
+    folder = tmp_path / "blindness"
+    write_archive(folder / f"train_images{kind}", {f"x{i}{suffix}": png(i) for i in range(1, 13)})
+    write_archive(folder / f"test_images{kind}", {f"y{i}{suffix}": png(100 + i) for i in range(1, 6)})
+    for name, text in tables.items():
+        (folder / name).write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["", ".zip", ".7z"])
+@pytest.mark.parametrize("given", ["", ".png"])
+@pytest.mark.parametrize(
+    ("labels", "columns"),
+    [("train.csv", "id_code,diagnosis"), ("train.csv", "image_id,label"), ("labels.csv", "image,species")],
+)
+def test_other_names_for_the_same(labels, columns, given, kind, tmp_path, png, write_archive, cache):
+    tables = {
+        labels: f"{columns}\n" + "".join(f"x{i}{given},{i % 3}\n" for i in range(1, 13)),
+        "test.csv": "id_code\n" + "".join(f"y{i}{given}\n" for i in range(1, 6)),
+        "sample_submission.csv": f"{columns}\n" + "".join(f"y{i}{given},0\n" for i in (2, 1, 5, 4, 3)),
+    }
+    dataset = podium.data.open(like_kaggles(tmp_path, png, write_archive, suffix=".png", tables=tables, kind=kind))
+    train, test = dataset.train, dataset.test
+    assert dataset.kind == "kaggle"
+    assert train.ids.tolist() == [f"x{i}{given}" for i in range(1, 13)]
+    assert train.classes == ("0", "1", "2")
+    np.testing.assert_array_equal(train.labels, np.arange(1, 13) % 3)
+    np.testing.assert_array_equal(train.pixels[4], np.asarray(Image.open(io.BytesIO(png(5)))))
+    assert test is not None
+    assert test.ids.tolist() == [f"y{i}{given}" for i in range(1, 6)]
+    assert dataset.sample_submission.columns == tuple(columns.split(","))
+    assert dataset.sample_submission.ids.tolist() == [f"y{i}{given}" for i in (2, 1, 5, 4, 3)]
+    stream = podium.data.open(dataset.path).stream_test(3)
+    assert stream.ids.tolist() == test.ids.tolist()
+
+
+def test_the_column_of_labels_may_be_chosen(competition, cache):
+    rows = "".join(f"{i},{i},{'ab'[i % 2]},{'xyz'[i % 3]}\n" for i in range(1, 13))
+    folder = competition(labels=f"id,size,kind,Colour\n{rows}", sample=None)
+    refused(folder, TableError, "trainLabels.csv, line 1", "size, kind, Colour", "--labels COLUMN")
+    for name, classes in (("kind", ("a", "b")), ("Colour", ("x", "y", "z")), ("colour", ("x", "y", "z"))):
+        dataset = podium.data.open(folder, labels=name)
+        assert (dataset.classes, dataset.train.classes, dataset.labels_from) == (classes, classes, name)
+    with pytest.raises(TableError, match="no column 'form'"):
+        podium.data.open(folder, labels="form")
+
+
+def test_archive_with_a_table_of_another_name(competition, cache):
+    folder = competition(".zip", sample=None)
+    (folder / "trainLabels.csv").rename(folder / "answers.csv")
+    assert len(podium.data.open(folder).train) == 12
+
+
+def test_ids_that_are_one_without_their_suffix(competition, png, cache):
+    train = {f"train/{i}.png": png(i) for i in range(1, 3)}
+    refused(competition(train=train, labels="id,label\n1.png,cat\n1.jpg,dog\n"), DataError, "trainLabels.csv")
+
+
+def test_a_table_of_paths_below_train(competition, png, write_archive, tmp_path, cache):
+    folder = tmp_path / "deep"
+    write_archive(folder / "train", {f"{'ab'[i % 2]}/{i // 2}.png": png(i) for i in range(12)})
+    rows = "".join(f"train/{'ab'[i % 2]}/{i // 2}.png,{'xyz'[i % 3]}\n" for i in range(12))
+    (folder / "train.csv").write_text(f"path,label\n{rows}")
+    dataset = podium.data.open(folder)
+    assert (dataset.kind, len(dataset.train), dataset.classes) == ("table", 12, ("x", "y", "z"))
+    (folder / "train.csv").write_text("number,name\n0,a\n1,b\n")  # not about images: folders of classes
+    dataset = podium.data.open(folder)
+    assert (dataset.kind, dataset.classes) == ("folder", ("a", "b"))
+
+
+def test_a_label_may_have_a_slash(competition, cache):
+    folder = competition(
+        "", labels="id,label\n" + "".join(f"{i},{'n/a' if i % 2 else 'cat'}\n" for i in range(1, 13)), sample=None
+    )
+    dataset = podium.data.open(folder)
+    assert (dataset.kind, dataset.classes) == ("kaggle", ("cat", "n/a"))

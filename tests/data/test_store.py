@@ -265,7 +265,7 @@ def test_progress_of_hashing_and_unpacking(competition, cache, tmp_path, monkeyp
         for path in folder.iterdir():
             archive.write(path, path.name)
         archive.writestr("other", bytes(3_500_000))
-    monkeypatch.setattr("podium.data.store.MEGABYTE", 100)  # the inner archive is small
+    monkeypatch.setattr("podium.data.origin.MEGABYTE", 100)  # the inner archive is small
     calls = []
     podium.data.open(tmp_path / "all.zip", progress=lambda *call: calls.append(call)).train  # noqa: B018
     hashing = [(done, total) for what, done, total in calls if what == "hashing all.zip, in MB"]
@@ -281,8 +281,8 @@ def test_inner_archive_needs_room_first(competition, cache, tmp_path, monkeypatc
         for path in folder.iterdir():
             archive.write(path, path.name)
     size = (folder / "train.7z").stat().st_size
-    monkeypatch.setattr("podium.data.store.shutil.disk_usage", lambda path: SimpleNamespace(free=size - 1))
-    monkeypatch.setattr("podium.data.store.zip_pieces", None)  # would fail if it were called
+    monkeypatch.setattr("podium.data.origin.shutil.disk_usage", lambda path: SimpleNamespace(free=size - 1))
+    monkeypatch.setattr("podium.data.origin.zip_pieces", None)  # would fail if it were called
     with pytest.raises(StorageError, match=rf"^all\.zip/train\.7z .* {size:,} bytes.* {size - 1:,}\.\n.*PODIUM_CACHE"):
         podium.data.open(tmp_path / "all.zip").train  # noqa: B018
 

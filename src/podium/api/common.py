@@ -9,7 +9,7 @@ from pathlib import Path
 from podium import data as data_room
 from podium.api.jobs import open_run
 from podium.data import Dataset, Images, ImageStream, hold_out
-from podium.errors import RunError, StorageError
+from podium.errors import DataError, RunError, StorageError
 from podium.evaluation import Predictions, predict_images
 from podium.models import Classifier
 from podium.recipe import Recipe
@@ -31,9 +31,10 @@ def open_for(
     data: Dataset | str | Path | None = None,
     *,
     image_size: int | None = None,
+    labels: str | None = None,
     progress: data_room.Progress | None = None,
 ) -> Dataset:
-    """Opens data for a trained run: what it was trained on if None, and resized as it was then.
+    """Opens data for a trained run: what it was trained on if None, resized and with the labels as it was then.
 
     Raises:
         RunError: no data are given, and the run was imported, so that its own aren't known.
@@ -48,7 +49,13 @@ def open_for(
             f"podium evaluate {run.path} DATA, or podium submit {run.path} --data DATA."
         )
     size = about["resized_to"] if image_size is None else image_size
-    return open(about["path"] if data is None else data, image_size=size, progress=progress)
+    path, chosen = about["path"] if data is None else data, labels or about.get("labels")
+    try:
+        return open(path, image_size=size, labels=chosen, progress=progress)
+    except DataError:
+        if labels is not None or data is None or chosen is None:
+            raise
+        return open(path, image_size=size, progress=progress)  # other data than the run's may have no such choice
 
 
 def opened(run: Run | str | Path, world: World) -> Run:

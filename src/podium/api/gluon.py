@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 
 from podium.api.common import check_writable, opened
 from podium.errors import WeightsError
+from podium.files import sha256_of
 from podium.interop import check_named, from_gluon, read_params, to_gluon, write_params
 from podium.models import Classifier, Preprocessing, create
 from podium.recipe import load_recipe
@@ -108,13 +108,11 @@ def _class_names(given: Sequence[str] | None, num_classes: int, path: Path) -> t
 
 def _manifest(path: Path, classes: tuple[str, ...], command: str | None) -> dict[str, Any]:
     """As of a training, with null for what only a training would know."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     now = datetime.now(UTC).isoformat(timespec="seconds")
     return {
         "created": now,
         "command": command,
-        "imported": {"format": "gluon", "file": path.name, "sha256": digest, "date": now},
+        "imported": {"format": "gluon", "file": path.name, "sha256": sha256_of(path), "date": now},
         "seed": None,
         "data": {
             **dict.fromkeys(("name", "kind", "path", "resized_to", "fingerprint", "num_images")),

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from podium.api.common import OnBatch, check_writable, classifier_of, open_for, opened, predict_with, split
+from podium.api.jobs import same_everywhere
 from podium.data import Dataset, Images
 from podium.data.decode import decode
 from podium.delivery import write_submission
 from podium.errors import DataError, ImageError, RunError
-from podium.evaluation import Evaluation, Predictions, ensemble, evaluate_predictions
+from podium.evaluation import Evaluation, Predictions, concatenated, ensemble, evaluate_predictions
 from podium.run import Run
 from podium.runtime import Runtime
 from podium.world import join
@@ -22,45 +24,86 @@ __all__ = ["evaluate", "predict", "predict_files", "submit"]
 
 STREAM_SIZE = 500
 
+On = Literal["evaluation", "hold-out", "all"]
+"""Which images `evaluate` measures on."""
+
 
 def evaluate(
     run: Run | str | Path,
     data: Dataset | str | Path | None = None,
     *,
+    on: On | None = None,
     runtime: Runtime | None = None,
     on_batch: OnBatch | None = None,
 ) -> Evaluation:
-    """How good a run is: on its own hold-out, or on all labelled images of other data with the same classes.
+    """How good a run is, on images that it wasn't trained on.
 
     Args:
         run: a finished run.
         data: what `open` gives or takes; None: what the run was trained on.
+        on: "evaluation": the data's evaluation set. "hold-out": what the run held out of its own data. "all": all
+            labelled images of other data, the evaluation set's too. None: the first of these that there is.
         runtime: device and precision; None: the best there is.
         on_batch: called after each batch.
 
     Raises:
-        RunError: the run isn't finished, has no hold-out, or knows other classes than the data.
+        DataError: the data have no evaluation set, or can't be read.
+        RunError: the run isn't finished, has no hold-out, was trained on the images asked for, or knows other classes
+            than the data.
     """
     world = runtime.world if runtime is not None else join()
     run = opened(run, world)
     classifier_of(run, world)  # a missing or damaged one is said before the data are read
     dataset = world.in_turn(lambda: open_for(run, data))
-    images = world.in_turn(lambda: dataset.train)
-    if dataset.fingerprint == run.manifest["data"]["fingerprint"]:
+    sets, what = world.in_turn(lambda: _measured(run, dataset, on))
+    same_everywhere(world, "data set", world.in_turn(lambda: dataset.fingerprint))
+    num_all = sum(map(len, sets))
+    predictions: list[Predictions] = []
+    for number, images in enumerate(sets):
+        before = sum(map(len, sets[:number]))
+        counted = None if on_batch is None else (lambda done, _, before=before: on_batch(before + done, num_all))
+        predictions.append(predict_with(run, images, runtime, counted))
+    together = _labelled_as(concatenated(predictions), dataset.classes)
+    return evaluate_predictions(together, what, run.recipe.tta)
+
+
+def _measured(run: Run, dataset: Dataset, on: On | None) -> tuple[list[Images], str]:
+    """The images to measure a run on, and what they are in words. Raises as `evaluate`."""
+    is_own = dataset.fingerprint == run.manifest["data"]["fingerprint"]
+    name = dataset.evaluation_name
+    on = on or ("evaluation" if name is not None else "hold-out" if is_own else "all")
+    if not is_own:
+        _check_fits(run, dataset)
+    if on == "hold-out":
+        if not is_own:
+            raise RunError(
+                f"{dataset.name} isn't what {run.path} was trained on, so there is no hold-out in it. "
+                "Leave --on out, or name no data."
+            )
         if run.recipe.hold_out == 0:
             raise RunError(
                 f"{run.path} was trained on every labelled image of {dataset.name}, so none is left to measure it on.\n"
                 "Train with a hold-out (--set hold_out=0.1) to know the accuracy."
             )
-        images = images.subset(split(images, run.recipe)[1])
-        what = f"hold-out of {dataset.name}"
+        return [dataset.train.subset(split(dataset.train, run.recipe)[1])], f"hold-out of {dataset.name}"
+    if on == "all" and is_own:
+        raise RunError(
+            f"{run.path} was trained on most of the labelled images of {dataset.name}, so its accuracy on all of them "
+            "would say nothing.\nMeasure it on the hold-out or the evaluation set: leave --on out."
+        )
+    evaluation = dataset.evaluation
+    if on == "evaluation" and (evaluation is None or name is None):
+        raise DataError(f"{dataset.path} has no evaluation set (a folder val, an official test split). Leave --on out.")
+    if on == "evaluation" and evaluation is not None:
+        sets, what = [evaluation], f"{name} of {dataset.name}"
     else:
-        _check_fits(run, dataset)
-        what = f"all labelled images of {dataset.name}, other data than the run's (whether they overlap isn't known)"
-        if run.is_imported:
-            what = f"all labelled images of {dataset.name} (whether the imported run was trained on some isn't known)"
-    predictions = _labelled_as(predict_with(run, images, runtime, on_batch), dataset.classes)
-    return evaluate_predictions(predictions, what, run.recipe.tta)
+        sets = [dataset.train] if evaluation is None else [dataset.train, evaluation]
+        what = f"all labelled images of {dataset.name}"
+    if run.is_imported:
+        what += " (whether the imported run was trained on some isn't known)"
+    elif not is_own:
+        what += ", other data than the run's (whether they overlap isn't known)"
+    return sets, what
 
 
 def predict(
@@ -115,6 +158,9 @@ def submit(
 ) -> Predictions:
     """Writes a submission for the test images; several runs average their probabilities.
 
+    Data without images to be predicted, such as CIFAR's releases, give the rows of their evaluation set: its labels are
+    not looked at. The returned predictions have them then, and else not.
+
     Args:
         runs: one finished run or several.
         data: what `open` gives or takes; None: what the first run was trained on.
@@ -126,7 +172,8 @@ def submit(
         The predictions that were written.
 
     Raises:
-        DataError: there is no test set, it can't be read, or it and the sample submission don't hold the same ids.
+        DataError: there are neither test images nor an evaluation set, they can't be read, or they and the sample
+            submission don't hold the same ids.
         RunError: a run isn't finished, knows other classes, takes another size, or is named twice.
         StorageError: `path` or the cache can't be written.
     """
@@ -151,13 +198,12 @@ def submit(
     world.in_turn(lambda: dataset.train)
     for run in members:
         _check_fits(run, dataset)
-    with world.together():
-        sample = dataset.sample_submission
-    if world.size == 1:
-        stream = dataset.stream_test(STREAM_SIZE)
-    else:  # packed first, by one process of each machine: then each reads its part only
-        test = world.in_turn(lambda: dataset.test)
-        stream = None if test is None else test.stream(STREAM_SIZE)
+    sample = world.in_turn(lambda: dataset.sample_submission)
+    stream = dataset.stream_test(STREAM_SIZE) if world.size == 1 else None
+    if stream is None:  # several processes: one of each machine packs all, then each reads its part only
+        same_everywhere(world, "data set", world.in_turn(lambda: dataset.fingerprint))
+        images = world.in_turn(lambda: dataset.evaluation if dataset.test is None else dataset.test)
+        stream = None if images is None else images.stream(STREAM_SIZE)
     if stream is None:
         raise DataError(f"{dataset.path} has no test images, so there is nothing to submit.")
 
@@ -167,9 +213,10 @@ def submit(
         before = number * len(stream)
         counted = None if on_batch is None else (lambda done, _, before=before: on_batch(before + done, num_all))
         is_read = number > 0 or world.size > 1  # else the first takes them as they are read
-        images = stream.images() if is_read else stream
-        predictions.append(predict_with(run, images, runtime, counted))
+        predictions.append(predict_with(run, stream.images() if is_read else stream, runtime, counted))
     together = ensemble(predictions)
+    if together.labels is not None:
+        together = _labelled_as(together, dataset.classes)
     world.first(lambda: write_submission(together, sample, Path(path)))
     return together
 

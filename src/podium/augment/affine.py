@@ -12,6 +12,8 @@ import math
 import torch
 from torch import Tensor
 
+from podium.augment.kernels import choose, truncated
+
 __all__ = ["affine", "random_maps", "rotation"]
 
 _FIXED_BITS = 16
@@ -34,7 +36,7 @@ def affine(pixels: Tensor, maps: Tensor, fill: Tensor, *, bilinear: bool = False
     planes = pixels.reshape(num_images, channels, height * width)
     sampled = _bilinear if bilinear else _nearest
     out, inside = sampled(planes, maps, (height, width))  # (N, C, H·W), (N, 1, H·W)
-    return torch.where(inside, out, fill[:, None]).view(num_images, channels, height, width)
+    return choose(~inside, fill[:, None], out).view(num_images, channels, height, width)
 
 
 def rotation(degrees: Tensor, size: tuple[int, int]) -> Tensor:
@@ -127,7 +129,7 @@ def _bilinear(planes: Tensor, maps: Tensor, size: tuple[int, int]) -> tuple[Tens
     across, down = x.flatten(1)[:, None], y.flatten(1)[:, None]  # (N, 1, H·W)
     upper = _between(_read(planes, top * width + left), _read(planes, top * width + right), across)
     lower = _between(_read(planes, bottom * width + left), _read(planes, bottom * width + right), across)
-    return _between(upper, lower, down).to(torch.uint8), inside.flatten(1)[:, None]
+    return truncated(_between(upper, lower, down)), inside.flatten(1)[:, None]
 
 
 def _between(first: Tensor, second: Tensor, part: Tensor) -> Tensor:

@@ -6,6 +6,8 @@ Each floating-point step is one kernel with one rounding, so that every device g
 import torch
 from torch import Tensor
 
+from podium.augment.kernels import truncated
+
 __all__ = ["adjust_brightness", "random_factors", "random_turns", "turn_hue"]
 
 
@@ -23,7 +25,7 @@ def adjust_brightness(pixels: Tensor, factors: Tensor) -> Tensor:
         uint8 (N, C, H, W).
     """
     scaled = pixels.to(torch.float32).mul_(factors[:, None, None, None])  # (N, C, H, W)
-    return scaled.clamp_(max=255).to(torch.uint8)
+    return truncated(scaled.clamp_(max=255))
 
 
 def turn_hue(pixels: Tensor, turns: Tensor) -> Tensor:
@@ -70,11 +72,11 @@ def turn_hue(pixels: Tensor, turns: Tensor) -> Tensor:
     out = torch.empty_like(planes)  # uint8 (3, N, H, W)
     zero = span.new_zeros(())
     x -= two  # x - 2d
-    out[1] = (two - x.abs()).clamp_(zero, span).add_(low)
+    out[1] = truncated((two - x.abs()).clamp_(zero, span).add_(low))
     x -= span  # x - 3d
-    out[0] = (x.abs() - span).clamp_(zero, span).add_(low)
+    out[0] = truncated((x.abs() - span).clamp_(zero, span).add_(low))
     x -= span  # x - 4d
-    out[2] = (two - x.abs()).clamp_(zero, span).add_(low)
+    out[2] = truncated((two - x.abs()).clamp_(zero, span).add_(low))
     return out.transpose(0, 1)  # (N, 3, H, W)
 
 

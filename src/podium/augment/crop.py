@@ -57,13 +57,14 @@ def resized_crop(pixels: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor
     rows += planes.gather(3, low[:, None].expand(shape)).mul_(2**_WEIGHT_BITS - weight[:, None])
     rows >>= _ROW_DROP  # (C, N, H, W')
 
+    # As one list of rows, which several threads copy: along any other axis torch does it in one.
     low, high, weight = _taps(top, box_height, size[0])  # (N, H') each
-    start = height * torch.arange(num_images, device=pixels.device)[:, None]  # of each image's rows
-    rows = rows.view(channels, num_images * height, size[1])
-    weight = weight.expand(num_images, -1).reshape(-1, 1)  # (N·H', 1)
-    out = rows.index_select(1, (start + high).view(-1)).mul_(weight).bitwise_right_shift_(_COLUMN_DROP)
-    other = rows.index_select(1, (start + low).view(-1)).mul_(2**_WEIGHT_BITS - weight)
-    out += other.bitwise_right_shift_(_COLUMN_DROP)  # (C, N·H', W'), in quarters
+    start = height * torch.arange(channels * num_images, device=pixels.device).view(channels, num_images, 1)
+    rows = rows.view(channels * num_images * height, size[1])
+    weight = weight.expand(channels, num_images, -1).reshape(-1, 1)  # (C·N·H', 1)
+    out = rows.index_select(0, (start + high).view(-1)).mul_(weight).bitwise_right_shift_(_COLUMN_DROP)
+    other = rows.index_select(0, (start + low).view(-1)).mul_(2**_WEIGHT_BITS - weight)
+    out += other.bitwise_right_shift_(_COLUMN_DROP)  # (C·N·H', W'), in quarters
     out = out.add_(2).bitwise_right_shift_(2).to(torch.uint8)
     return out.view(channels, num_images, *size).transpose(0, 1)  # (N, C, H', W')
 

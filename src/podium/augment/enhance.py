@@ -8,6 +8,8 @@ on x86-64, and so every device gives the same pixels. (Where a compiler fuses th
 import torch
 from torch import Tensor
 
+from podium.augment.kernels import truncated
+
 __all__ = ["adjust_contrast", "adjust_saturation", "adjust_sharpness", "grey"]
 
 _GREY_WEIGHTS = (19595, 38470, 7471)  # ITU-R 601-2's 0.299, 0.587, 0.114 in 1/65536
@@ -97,4 +99,4 @@ def _grey_levels(pixels: Tensor) -> Tensor:
 def _blend(dull: Tensor, pixels: Tensor, factors: Tensor) -> Tensor:
     """Dull + factor · (pixels - dull) as uint8; `dull` is float32 and broadcast."""
     distance = pixels.to(torch.float32).sub_(dull).mul_(factors[:, None, None, None])
-    return distance.add_(dull).clamp_(0, 255).to(torch.uint8)
+    return truncated(distance.add_(dull).clamp_(0, 255))

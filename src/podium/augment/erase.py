@@ -5,6 +5,8 @@ import math
 import torch
 from torch import Tensor
 
+from podium.augment.kernels import choose
+
 __all__ = ["erase", "inside", "random_patches"]
 
 _AREA = (0.02, 0.33)
@@ -23,7 +25,7 @@ def erase(pixels: Tensor, boxes: Tensor, fill: Tensor) -> Tensor:
     Returns:
         The same shape, dtype and memory order.
     """
-    return torch.where(inside(boxes, (pixels.shape[2], pixels.shape[3])), fill.view(1, -1, 1, 1), pixels)
+    return choose(inside(boxes, (pixels.shape[2], pixels.shape[3])), fill.view(1, -1, 1, 1), pixels)
 
 
 def inside(boxes: Tensor, size: tuple[int, int]) -> Tensor:

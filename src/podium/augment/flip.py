@@ -8,6 +8,8 @@ neither on the batch that the image is in nor on any generator's state, so a res
 import torch
 from torch import Tensor
 
+from podium.augment.kernels import choose
+
 __all__ = ["alternating_mask", "flip", "random_mask"]
 
 # splitmix64 (Steele, Lea & Flood, OOPSLA 2014): the odd step and the finalizer's (shift, factor) pairs.
@@ -26,7 +28,7 @@ def flip(pixels: Tensor, mask: Tensor) -> Tensor:
     Returns:
         The same shape, dtype and memory order.
     """
-    return torch.where(mask[:, None, None, None], pixels.flip(3), pixels)  # (N, C, H, W)
+    return choose(mask[:, None, None, None], pixels.flip(3), pixels)  # (N, C, H, W)
 
 
 def random_mask(num_images: int, generator: torch.Generator) -> Tensor:

@@ -6,6 +6,8 @@ All but autocontrast are integers throughout; autocontrast takes float64, as Pyt
 import torch
 from torch import Tensor
 
+from podium.augment.kernels import truncated
+
 __all__ = ["autocontrast", "equalize", "invert", "posterize", "random_bits", "random_thresholds", "solarize"]
 
 
@@ -68,7 +70,7 @@ def autocontrast(pixels: Tensor) -> Tensor:
     # a quotient of tensors: torch makes a number over a tensor a product with the reciprocal, which is rounded twice
     scale = (torch.full_like(span, 255.0) / span).masked_fill_(is_plain, 1.0)
     offset = (-low * scale).masked_fill_(is_plain, 0.0)
-    return pixels.to(torch.float64).mul_(scale).add_(offset).clamp_(0, 255).to(torch.uint8)
+    return truncated(pixels.to(torch.float64).mul_(scale).add_(offset).clamp_(0, 255))
 
 
 def equalize(pixels: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from podium.augment.erase import inside
+from podium.augment.kernels import choose
 from podium.errors import RecipeError
 from podium.runtime import send
 
@@ -166,7 +167,7 @@ def paste(pixels: Tensor, others: Tensor, boxes: Tensor) -> Tensor:
     Returns:
         The same shape and dtype.
     """
-    return torch.where(inside(boxes, (pixels.shape[2], pixels.shape[3])), others, pixels)
+    return choose(inside(boxes, (pixels.shape[2], pixels.shape[3])), others, pixels)
 
 
 def _random_boxes(rng: np.random.Generator, alpha: float, num_images: int, size: tuple[int, int]) -> Tensor:

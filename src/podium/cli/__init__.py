@@ -16,7 +16,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="From a Kaggle image competition's raw files to a leaderboard submission.",
-    epilog="`podium VERB --help` says more. DATA is a competition's folder, archives as they are, or the word digits.",
+    epilog="`podium VERB --help` says more. DATA is a data set's folder or file, as it is, or the word digits.",
 )
 app.command()(demo.demo)
 app.command()(data.data)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from podium.cli.options import Data, ImageSize, Json
+from podium.cli.options import Data, ImageSize, Json, Labels
 
 if TYPE_CHECKING:
     from podium.data import DataSummary
@@ -17,6 +17,7 @@ def data(
         Path | None, typer.Option(metavar="PNG", help="Write a picture with ten images of each class.")
     ] = None,
     image_size: ImageSize = None,
+    labels: Labels = None,
     json: Json = False,
 ) -> None:
     """Say what is in a data set: counts, classes, sizes, fingerprint, faults."""
@@ -24,7 +25,7 @@ def data(
     from podium.cli.display import bars, print_json
 
     with bars() as bar:
-        dataset = room.open(data, image_size=image_size, progress=bar)
+        dataset = room.open(data, image_size=image_size, labels=labels, progress=bar)
         summary = room.summarize(dataset, progress=bar)
         if contact_sheet is not None:
             room.contact_sheet(dataset.train, contact_sheet)
@@ -40,14 +41,24 @@ def _show(summary: "DataSummary", contact_sheet: Path | None) -> None:
     from podium.cli.display import out
 
     test = "no test images" if summary.num_test is None else f"{summary.num_test:,} test images"
-    out.print(f"{summary.name}: {summary.num_train:,} labelled images, {test}, {len(summary.class_counts)} classes")
+    evaluation = ""
+    if summary.num_evaluation is not None:
+        evaluation = f"{summary.num_evaluation:,} to measure on ({summary.evaluation}), "
+    out.print(
+        f"{summary.name}: {summary.num_train:,} labelled images, {evaluation}{test}, "
+        f"{len(summary.class_counts)} classes{'' if summary.labels in (None, 'label') else f' ({summary.labels})'}",
+        soft_wrap=True,
+    )
     out.print(f"{summary.width}×{summary.height} pixels, {summary.bytes / 1e6:,.0f} MB as pixels")
     out.print(f"fingerprint {summary.fingerprint}\n")
     table = Table(box=None, pad_edge=False)
     table.add_column("class")
     table.add_column("images", justify="right")
+    if summary.evaluation_counts is not None:
+        table.add_column("to measure on", justify="right")
     for name, count in summary.class_counts.items():
-        table.add_row(name, f"{count:,}")
+        others = [] if summary.evaluation_counts is None else [f"{summary.evaluation_counts[name]:,}"]
+        table.add_row(name, f"{count:,}", *others)
     out.print(table)
     out.print()
     for fault in summary.faults or ["No faults found."]:

@@ -1,21 +1,40 @@
 """podium evaluate."""
 
-from typing import TYPE_CHECKING
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
 
-from podium.cli.options import ImageSize, Json, OptionalData, RunFolder, Threads
+import typer
+
+from podium.cli.options import ImageSize, Json, Labels, OptionalData, RunFolder, Threads
 
 if TYPE_CHECKING:
     from podium.evaluation import Evaluation
 
 
+class On(StrEnum):
+    """Which images to measure on."""
+
+    EVALUATION = "evaluation"
+    HOLD_OUT = "hold-out"
+    ALL = "all"
+
+
 def evaluate(
     run: RunFolder,
     data: OptionalData = None,
+    on: Annotated[
+        On | None,
+        typer.Option(
+            help="evaluation: the data's evaluation set; hold-out: the run's own; all: all labelled images of other "
+            "data. [default: the first of these that there is]"
+        ),
+    ] = None,
     image_size: ImageSize = None,
+    labels: Labels = None,
     threads: Threads = None,
     json: Json = False,
 ) -> None:
-    """Accuracy with its interval, per class, and the confusion matrix: on the run's hold-out, or on other data."""
+    """Accuracy with its interval, per class, and the confusion matrix, on images that weren't trained on."""
     from podium import api, runtime
     from podium.cli.display import bars, print_json
     from podium.world import join
@@ -24,10 +43,14 @@ def evaluate(
     known = api.open_run(world, run)
     api.classifier_of(known, world)  # a missing or damaged one is said before the data are read
     with bars() as bar:
-        dataset = world.in_turn(lambda: api.open_for(known, data, image_size=image_size, progress=bar))
+        dataset = world.in_turn(lambda: api.open_for(known, data, image_size=image_size, labels=labels, progress=bar))
         ready = runtime.prepare(known.recipe.precision, num_threads=threads)
         evaluation = api.evaluate(
-            known, dataset, runtime=ready, on_batch=lambda done, total: bar("Evaluating", done, total)
+            known,
+            dataset,
+            on=None if on is None else on.value,
+            runtime=ready,
+            on_batch=lambda done, total: bar("Evaluating", done, total),
         )
     if json:
         print_json({"run": str(run), **evaluation.to_dict()})

@@ -38,6 +38,7 @@ def models(
     chosen = [entry(name) for name in names] if names else entries()
     forms = [(model, name, form) for model in chosen for name, form in model.forms.items()]
     rows: list[dict[str, Any]] = []
+    ready = runtime.prepare(num_threads=threads)
     with bars() as bar:
         for number, (model, name, form) in enumerate(forms):
             row: dict[str, Any] = {
@@ -50,10 +51,8 @@ def models(
             }
             if time:
                 bar("Measuring", number, len(forms))
-                ready = runtime.prepare(num_threads=threads)
-                size = max(
-                    min(batch_size, 16), batch_size // (form.image_size // 32) ** 2
-                )  # large images: about as many pixels
+                # large images: about as many pixels
+                size = max(min(batch_size, 16), batch_size // (form.image_size // 32) ** 2)
                 speeds = step_speeds(model.name, name, ready, batch_size=size)
                 row["images_per_second"] = round(median(speeds), 1)
             rows.append(row | {"source": model.source})

@@ -5,12 +5,19 @@ from typing import Annotated
 
 import typer
 
-Data = Annotated[str, typer.Argument(metavar="DATA", help="A competition's folder or zip file, or the word digits.")]
+DATA_HELP = "A competition's folder, CIFAR's releases, a folder a class, Parquet, …; or the word digits."
+Data = Annotated[str, typer.Argument(metavar="DATA", help=DATA_HELP)]
 OptionalData = Annotated[str | None, typer.Argument(metavar="DATA", help="As it was trained on, if left out.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A folder that train made.")]
 ImageSize = Annotated[
     int | None,
     typer.Option("--image-size", metavar="PIXELS", help="Resize every image to a square of this side.", min=1),
+]
+Labels = Annotated[
+    str | None,
+    typer.Option(
+        "--labels", metavar="NAME", help="Which labels, where there are several: coarse (CIFAR-100), a column's name."
+    ),
 ]
 Threads = Annotated[int | None, typer.Option(help="Threads to compute with; all cores if left out.", min=1)]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]

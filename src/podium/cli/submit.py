@@ -1,12 +1,11 @@
 """podium submit."""
 
-import hashlib
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from podium.cli.options import ImageSize, Json, Threads
+from podium.cli.options import ImageSize, Json, Labels, Threads
 
 
 def submit(
@@ -18,6 +17,7 @@ def submit(
         "submission.csv"
     ),
     image_size: ImageSize = None,
+    labels: Labels = None,
     threads: Threads = None,
     json: Json = False,
 ) -> None:
@@ -26,20 +26,25 @@ def submit(
     from podium.cli.display import bars, print_json
     from podium.cli.display import out as console
     from podium.delivery import class_counts
+    from podium.files import sha256_of
     from podium.world import join
 
     world = join()
     opened = [api.open_run(world, run) for run in runs]
     with bars() as bar:
-        dataset = world.in_turn(lambda: api.open_for(opened[0], data, image_size=image_size, progress=bar))
+        dataset = world.in_turn(
+            lambda: api.open_for(opened[0], data, image_size=image_size, labels=labels, progress=bar)
+        )
         ready = runtime.prepare(opened[0].recipe.precision, num_threads=threads)
         predictions = api.submit(
             opened, dataset, out, runtime=ready, on_batch=lambda done, total: bar("Predicting", done, total)
         )
-    digest = world.first(lambda: hashlib.sha256(out.read_bytes()).hexdigest())
+    digest = world.first(lambda: sha256_of(out))
     counts = class_counts(predictions)
     if json:
         print_json({"submission": str(out), "num_rows": len(predictions), "sha256": digest, "class_counts": counts})
         return
     console.print(f"{out}: {len(predictions):,} rows, sha256 {digest}", soft_wrap=True)
+    if predictions.labels is not None:
+        console.print(f"There are no images to be predicted, so these are those of the {dataset.evaluation_name}.")
     console.print(", ".join(f"{name} {count:,}" for name, count in counts.items()), soft_wrap=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 import typer
 
-from podium.cli.options import ImageSize, Json, Threads
+from podium.cli.options import DATA_HELP, ImageSize, Json, Labels, Threads
 from podium.errors import RunError
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def train(
     data: Annotated[
         str | None,
-        typer.Argument(metavar="DATA", help="A competition's folder or zip file, or the word digits."),
+        typer.Argument(metavar="DATA", help=DATA_HELP),
     ] = None,
     recipe: Annotated[
         str | None,
@@ -46,6 +46,7 @@ def train(
         Path | None, typer.Option(metavar="RUN", help="Go on with a run that was stopped or killed.")
     ] = None,
     image_size: ImageSize = None,
+    labels: Labels = None,
     threads: Threads = None,
     json: Json = False,
 ) -> None:
@@ -55,11 +56,11 @@ def train(
     processes on many machines train it together.
     """
     given = {"--recipe": recipe, "--set": setting, "--init": init, "--seed": seed, "--out": out}
-    given["--image-size"] = image_size
+    given |= {"--image-size": image_size, "--labels": labels}
     if resume is not None and (clash := [name for name, value in given.items() if value is not None]):
         raise RunError(f"{' and '.join(clash)} can't go with --resume: the run keeps what it began with.")
     if resume is None and data is None:
-        raise RunError("Train on what? Give DATA: a competition's folder, or the word digits.")
+        raise RunError("Train on what? Give DATA: a data set's folder, or the word digits.")
 
     from podium import api, runtime
     from podium.cli.display import TrainingDisplay, bars, print_json
@@ -80,7 +81,7 @@ def train(
             api.check_resumable(known)
             dataset = world.in_turn(lambda: api.open_for(known, data, progress=bar))
         else:
-            dataset = world.in_turn(lambda: api.open(str(data), image_size=image_size, progress=bar))
+            dataset = world.in_turn(lambda: api.open(str(data), image_size=image_size, labels=labels, progress=bar))
         num_images = len(world.in_turn(lambda: dataset.train))  # read now, under the bar
         if recipe is None:
             chosen = default_recipe(num_images, settings)
@@ -165,6 +166,8 @@ def _say_end(run: "Run", *, json: bool) -> None:
     else:
         out.print("No hold-out, so no accuracy.")
     path = shlex.quote(str(run.path))
+    if name := manifest["data"].get("evaluation"):
+        out.print(f"To measure on the {name}, left aside so far: podium evaluate {path}", soft_wrap=True)
     out.print(f"Next: podium submit {path} --data {shlex.quote(manifest['data']['path'])}", soft_wrap=True)
 
 

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from podium.errors import ArchiveError, ImageError
 
-__all__ = ["Archive", "Part", "Sink", "StoppedError", "damaged"]
+__all__ = ["Archive", "Part", "Sink", "StoppedError", "damaged", "is_image_name"]
 
 Sink = Callable[[str, bytes], None]
 """Takes one member's name and bytes; blocks while the consumer is behind."""
@@ -41,18 +41,32 @@ IMAGE_SUFFIXES = frozenset(
 JUNK_NAMES = frozenset({".DS_Store", "Thumbs.db", "desktop.ini", "__MACOSX"})
 
 
+def is_image_name(name: str) -> bool:
+    """Whether a file's suffix says that it is an image."""
+    return name.rpartition(".")[2].lower() in IMAGE_SUFFIXES and "." in name
+
+
 class Archive(ABC):
     """An opened archive or folder.
 
     Attributes:
         label: what messages call it.
-        names: names of its images, in its own order; directories and operating systems' litter are left out.
+        names: names of its images, in its own order; directories, hidden folders and operating systems' litter are left
+            out.
+        others: names of the members that are no images, where such are left out too.
+
+    Args:
+        path: where it lies.
+        label: what messages call it.
+        images_only: leave members out whose names don't say that they are images; else they are an error.
     """
 
-    def __init__(self, path: Path, label: str) -> None:
+    def __init__(self, path: Path, label: str, *, images_only: bool = False) -> None:
         self.path = path
         self.label = label
         self.names: list[str] = []
+        self.others: list[str] = []
+        self._images_only = images_only
 
     @abstractmethod
     def parts(self) -> list[Part]:
@@ -129,13 +143,13 @@ class Archive(ABC):
             )
         if is_junk or last in JUNK_NAMES or last.startswith("._"):
             return False
-        _, dot, suffix = last.rpartition(".")
-        if dot and suffix.lower() not in IMAGE_SUFFIXES:
+        is_other = not is_image_name(last) and ("." in last or self._images_only)
+        if is_other and not self._images_only:
             raise ImageError(f"{self.label}: member {name!r} is no image. Take it out of the archive.")
-        if len(self.names) >= MAX_MEMBERS:
+        if len(self.names) + len(self.others) >= MAX_MEMBERS:
             raise ArchiveError(f"{self.label}: holds more than {MAX_MEMBERS:,} members, which is refused.")
-        self.names.append(name)
-        return True
+        (self.others if is_other else self.names).append(name)
+        return not is_other
 
     def _refuse_link(self, name: str) -> ArchiveError:
         return ArchiveError(f"{self.label}: member {name!r} is a link or a special file; put the image itself there.")
@@ -146,10 +160,11 @@ _DRIVE = re.compile("[A-Za-z]:")
 
 @lru_cache(maxsize=1024)
 def _judge_folder(folder: str) -> tuple[bool, bool]:
-    """Whether a member's folder points out of the archive, and whether it is litter with all that is in it."""
+    """Whether a folder in it points out of the archive, and whether it is litter or hidden with all that it holds."""
     parts = folder.split("/")
     climbs = not parts[0] or "\\" in folder or "\0" in folder or ".." in parts or bool(_DRIVE.match(folder))
-    return climbs, not JUNK_NAMES.isdisjoint(parts)
+    is_junk = not JUNK_NAMES.isdisjoint(parts) or any(part.startswith(".") and part != "." for part in parts)
+    return climbs, is_junk
 
 
 class StoppedError(Exception):
@@ -185,5 +200,5 @@ def damaged(label: str, reason: object, member: str | None = None) -> ArchiveErr
     first_line = str(reason).strip().split("\n")[0].rstrip(".:") or type(reason).__name__
     return ArchiveError(
         f"{label}: damaged or not complete ({first_line}).\n"
-        "Download it again and compare its size with the competition page's."
+        "Download it again and compare its size with what its page says."
     )

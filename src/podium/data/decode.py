@@ -12,7 +12,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from podium.data.png import decode_plain
 from podium.errors import ImageError
 
-__all__ = ["decode", "decode_all"]
+__all__ = ["decode", "decode_all", "resized"]
 
 # Not everything that Pillow opens: its EPS reader runs Ghostscript, and data come from strangers.
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "DIB")
@@ -85,6 +85,14 @@ def decode(data: bytes, where: str, image_size: int | tuple[int, int] | None = N
         raise ImageError(f"{where}: is no image that can be read ({', '.join(FORMATS)} can).") from error
     except Exception as error:  # Pillow's readers raise nearly everything on damaged data
         raise ImageError(f"{where}: is a damaged image ({error}). Replace it or take it out.") from error
+
+
+def resized(pixels: npt.NDArray[np.uint8], image_size: int | None) -> npt.NDArray[np.uint8]:
+    """Pixels (H, W, 3) resized as `decode` resizes an image's; themselves if they have that size, or if it is None."""
+    if image_size is None or pixels.shape[:2] == (image_size, image_size):
+        return pixels
+    image = Image.fromarray(pixels).resize((image_size, image_size), Image.Resampling.BILINEAR)
+    return np.asarray(image)
 
 
 def _to_rgb(image: Image.Image, where: str) -> Image.Image:

@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from podium.data.archive import Archive, Part, Sink, damaged
+from podium.data.archive import Archive, Part, Sink, damaged, is_image_name
 from podium.errors import ArchiveError
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "open_archive",
     "opened_zip",
     "read_zip_member",
+    "tar_entries",
     "zip_pieces",
 ]
 
@@ -30,8 +31,8 @@ COPY_BYTES = 1 << 20
 class ZipArchive(Archive):
     """A .zip file, or one folder inside of it."""
 
-    def __init__(self, path: Path, label: str, inside: str = "") -> None:
-        super().__init__(path, label)
+    def __init__(self, path: Path, label: str, inside: str = "", *, images_only: bool = False) -> None:
+        super().__init__(path, label, images_only=images_only)
         self._infos = []
         with opened_zip(path, label) as archive:
             for info in archive.infolist():
@@ -90,10 +91,10 @@ def zip_pieces(archive: zipfile.ZipFile, info: zipfile.ZipInfo, label: str) -> I
 class TarArchive(Archive):
     """A .tar file, plain or compressed. It is read twice, since its listing is spread over the whole of it."""
 
-    def __init__(self, path: Path, label: str) -> None:
-        super().__init__(path, label)
+    def __init__(self, path: Path, label: str, *, images_only: bool = False) -> None:
+        super().__init__(path, label, images_only=images_only)
         self._images: set[int] = set()
-        for info, _ in self._entries():
+        for info, _ in tar_entries(path, label):
             if info.isdir():
                 continue
             if not info.isreg():
@@ -106,7 +107,7 @@ class TarArchive(Archive):
         return [self._read]
 
     def _read(self, sink: Sink) -> None:
-        for info, archive in self._entries():
+        for info, archive in tar_entries(self.path, self.label):
             if info.offset in self._images:
                 file = archive.extractfile(info)
                 assert file is not None, info.name
@@ -115,29 +116,49 @@ class TarArchive(Archive):
                     raise damaged(self.label, f"member {info.name!r} is cut short")
                 sink(info.name.removeprefix("./"), data)
 
-    def _entries(self) -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
-        try:
-            with tarfile.open(self.path, "r:*") as archive:
-                while (info := archive.next()) is not None:
-                    archive.members = []  # type: ignore[attr-defined]  # it would keep every header it has passed
-                    yield info, archive
-                assert archive.fileobj is not None
-                while archive.fileobj.read(COPY_BYTES):  # a compressed file's checksum comes last
-                    pass
-        except Exception as error:  # see opened_zip
-            raise damaged(self.label, error) from error
+
+def tar_entries(path: Path, label: str) -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
+    """Each entry of a .tar file, plain or compressed, and the file to read it from before the next is asked for.
+
+    Raises:
+        ArchiveError: it is damaged or cut short.
+    """
+    try:
+        with tarfile.open(path, "r:*") as archive:
+            while (info := archive.next()) is not None:
+                archive.members = []  # type: ignore[attr-defined]  # it would keep every header it has passed
+                yield info, archive
+            assert archive.fileobj is not None
+            while archive.fileobj.read(COPY_BYTES):  # a compressed file's checksum comes last
+                pass
+    except Exception as error:  # see opened_zip
+        raise damaged(label, error) from error
 
 
 class FolderArchive(Archive):
-    """An unpacked folder, with all folders below it. Links to images are followed: they are the user's own."""
+    """An unpacked folder, with all folders below it.
 
-    def __init__(self, path: Path, label: str) -> None:
-        super().__init__(path, label)
+    Links to images and folders are followed, wherever they lead: they are the user's own. A link to a folder that it
+    lies in is refused, or there would be no end.
+
+    Args:
+        path: the folder.
+        label: what messages call it.
+        images_only: as of `Archive`.
+        only: names of the images to take; None: all.
+    """
+
+    def __init__(
+        self, path: Path, label: str, *, images_only: bool = False, only: frozenset[str] | None = None
+    ) -> None:
+        super().__init__(path, label, images_only=images_only)
         self.stamps: list[tuple[str, int, int]] = []
         """Each image's name, size in bytes and time of change in nanoseconds, sorted by name."""
-        for name, status in sorted(_walk(path, "", label), key=lambda entry: entry[0]):
-            if self._admit(name, status.st_size):
-                self.stamps.append((name, status.st_size, status.st_mtime_ns))
+        for name, status in sorted(_walk(path, "", label, [os.path.realpath(path)]), key=lambda entry: entry[0]):
+            if only is None or name in only:
+                is_read = not images_only or is_image_name(name)
+                if self._admit(name, status.st_size if is_read else 0):
+                    self.stamps.append((name, status.st_size, status.st_mtime_ns))
 
     def parts(self) -> list[Part]:
         """One part: the whole."""
@@ -152,14 +173,21 @@ class FolderArchive(Archive):
             sink(name, data)
 
 
-def _walk(folder: Path, prefix: str, label: str) -> Iterable[tuple[str, os.stat_result]]:
+def _walk(folder: Path, prefix: str, label: str, above: list[str]) -> Iterable[tuple[str, os.stat_result]]:
+    """Each file's name and status. `above` are the real paths of the folders that led here, this one last."""
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    yield from _walk(Path(entry.path), f"{prefix}{entry.name}/", label)
-                elif not entry.is_dir():
+                if not entry.is_dir():
                     yield prefix + entry.name, entry.stat()
+                elif not entry.name.startswith("."):
+                    is_link = entry.is_symlink()
+                    real = os.path.realpath(entry.path) if is_link else os.path.join(above[-1], entry.name)  # noqa: PTH118
+                    if is_link and real in above:
+                        raise ArchiveError(
+                            f"{label}: {prefix}{entry.name} is a link to a folder that it lies in. Take the link out."
+                        )
+                    yield from _walk(Path(entry.path), f"{prefix}{entry.name}/", label, [*above, real])
     except OSError as error:
         raise ArchiveError(f"{label}: {error.filename or folder} can't be read ({error.strerror}).") from error
 
@@ -169,13 +197,22 @@ def is_archive(path: Path) -> bool:
     return bool(re.search(r"\.(7z|zip|tar|tgz|tbz2?|txz|tar\.(gz|bz2|xz))$", path.name, re.IGNORECASE))
 
 
-def open_archive(path: Path, label: str | None = None, inside: str = "") -> Archive:
+def open_archive(
+    path: Path,
+    label: str | None = None,
+    inside: str = "",
+    *,
+    images_only: bool = False,
+    only: frozenset[str] | None = None,
+) -> Archive:
     """The archive or folder at `path`, its listing read.
 
     Args:
         path: a .7z, .zip or .tar file, told by its first bytes, or a folder.
         label: what messages call it; its file name if None.
         inside: read only what lies in this folder of a zip file (ends with "/").
+        images_only: leave out members whose names don't say that they are images.
+        only: names of a folder's images to take; None: all.
 
     Raises:
         ArchiveError: it is damaged, encrypted, of another kind, or has a member that must not be read.
@@ -185,18 +222,18 @@ def open_archive(path: Path, label: str | None = None, inside: str = "") -> Arch
 
     label = label or path.name
     if path.is_dir():
-        return FolderArchive(path, label)
+        return FolderArchive(path, label, images_only=images_only, only=only)
     try:
         with path.open("rb") as file:
             start = file.read(6)
     except OSError as error:
         raise damaged(label, error) from error
     if start == b"7z\xbc\xaf\x27\x1c":
-        return SevenZipArchive(path, label)
+        return SevenZipArchive(path, label, images_only=images_only)
     if start[:4] in (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08"):
-        return ZipArchive(path, label, inside)
+        return ZipArchive(path, label, inside, images_only=images_only)
     if not start:
         raise damaged(label, "the file is empty")
     if re.search(r"\.(tar(\.\w+)?|t[gbx]z2?)$", label, re.IGNORECASE):
-        return TarArchive(path, label)
+        return TarArchive(path, label, images_only=images_only)
     raise damaged(label, "its first bytes are no archive's")

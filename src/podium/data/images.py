@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from podium.data.progress import Progress
+
 __all__ = ["Batch", "Dataset", "ImageStream", "Images", "SampleSubmission"]
 
 Batch = tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]
@@ -130,15 +132,17 @@ class Dataset(ABC):
 
     Attributes:
         name: short, for people.
-        kind: which source read it: "kaggle", "digits", …
+        kind: which source read it: "kaggle", "cifar", "folder", …
         path: where it lies.
         resized_to: the side in pixels that every image was resized to, if it was.
+        labels_from: which labels these are, where the data have several: "fine" or "coarse", a column's name.
     """
 
     name: str
     kind: str
     path: Path
     resized_to: int | None = None
+    labels_from: str | None = None
 
     @property
     def reference(self) -> str:
@@ -148,7 +152,7 @@ class Dataset(ABC):
     @property
     @abstractmethod
     def train(self) -> Images:
-        """The labelled images. Read once, then kept.
+        """The labelled images to train on. Read once, then kept.
 
         Raises:
             DataError: a file is missing, damaged or inconsistent with the others.
@@ -159,6 +163,26 @@ class Dataset(ABC):
     @abstractmethod
     def test(self) -> Images | None:
         """The images to be predicted (labels None), or None if the data set has none. Raises as `train`."""
+
+    @property
+    def evaluation_name(self) -> str | None:
+        """What the images of `evaluation` are, in words: "official test split". None if there are none.
+
+        Found without decoding. Raises DataError.
+        """
+        return None
+
+    @property
+    def evaluation(self) -> Images | None:
+        """Labelled images that are there to measure on, and never to train on. Their classes are those of `train`.
+
+        None if the data set has none. Raises as `train`.
+        """
+        return None
+
+    def faults(self, progress: Progress | None = None) -> list[str]:
+        """What its source finds amiss that is no error: a sentence for each. Raises as `train`."""
+        return []
 
     def stream_test(self, size: int) -> ImageStream | None:
         """The images of `test` in batches of about `size`; on a first opening, while they are read.

@@ -32,8 +32,8 @@ COPY, LZMA1, LZMA2 = b"\x00", b"\x03\x01\x01", b"\x21"
 class SevenZipArchive(Archive):
     """A .7z file."""
 
-    def __init__(self, path: Path, label: str) -> None:
-        super().__init__(path, label)
+    def __init__(self, path: Path, label: str, *, images_only: bool = False) -> None:
+        super().__init__(path, label, images_only=images_only)
         self._wanted: set[int] = set()
         self._empty: list[str] = []
         with self._opened() as archive:

@@ -2,7 +2,8 @@
 
     <cache>/packs/<key>/pixels.npy   uint8 (N, H, W, 3)
                         ids.json     N names, in the order of the pixels: natural order, whatever the archive's
-                        pack.json    where they came from, and a fingerprint of them
+                        hashes.npy   uint8 (N, 32), the SHA-256 of each image's pixels
+                        pack.json    where they came from, a fingerprint of them, and what their source keeps with them
     <cache>/locks/<key>.lock         held by the process that builds
 
 The key is the archive's content, so a changed archive is another pack. A pack is built beside its place and renamed to
@@ -11,6 +12,7 @@ it, so it is whole or not there. CSV files are no part of it: they are read at e
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -26,118 +28,72 @@ import filelock
 import numpy as np
 import numpy.typing as npt
 
-from podium.data.archive import Archive, damaged
-from podium.data.cache import cache_errors, cache_root, content_hash, stamp
-from podium.data.formats import FolderArchive, open_archive, opened_zip, zip_pieces
+from podium.data.cache import cache_errors, cache_root
 from podium.data.images import Batch, digest
-from podium.data.packing import assign_rows, decode_into
-from podium.data.progress import MEGABYTE, Progress, Ticker
-from podium.errors import ArchiveError, StorageError
+from podium.data.origin import Origin
+from podium.data.packing import HASH_BYTES, decode_into
+from podium.data.progress import Progress, Ticker
+from podium.errors import ArchiveError
 
-__all__ = ["Pack", "PackStream", "Source", "load_pack", "stream_pack"]
+__all__ = ["Pack", "PackStream", "load_pack", "stream_pack"]
 
 PACK_VERSION = "1"  # part of each key: raise it when the same bytes would become other pixels
 
 
 @dataclass(frozen=True)
-class Source:
-    """Where a set of images lies.
-
-    Attributes:
-        path: an archive or folder on disk.
-        inside: of an outer zip file, the member that is the archive, or the folder in it (ends with "/").
-    """
-
-    path: Path
-    inside: str = ""
-
-    @property
-    def label(self) -> str:
-        """What messages call it."""
-        return f"{self.path.name}/{self.inside}".rstrip("/") if self.inside else self.path.name
-
-    def open(self, scratch: Path, progress: Progress | None = None) -> Archive:
-        """Opens it; an archive within an archive is copied to `scratch` first.
-
-        Raises:
-            ArchiveError, ImageError: as `open_archive`.
-            StorageError: there is no room for the copy.
-            OSError: the copy can't be written.
-        """
-        if not self.inside or self.inside.endswith("/"):
-            return open_archive(self.path, self.label, self.inside)
-        inner = scratch / f"spool-{Path(self.inside).name}"
-        with opened_zip(self.path, self.path.name) as outer, inner.open("wb") as target:
-            info = outer.getinfo(self.inside)
-            if info.file_size > (free := shutil.disk_usage(scratch).free):
-                raise StorageError(
-                    f"{self.label} has to be unpacked: {info.file_size:,} bytes, and the cache {cache_root()} has room "
-                    f"for {free:,}.\nMake room there, or set PODIUM_CACHE to a folder on another disk."
-                )
-            ticker = Ticker(progress, f"unpacking {self.label}, in MB", info.file_size, MEGABYTE)
-            for piece in zip_pieces(outer, info, self.path.name):
-                target.write(piece)
-                ticker(target.tell())
-        return open_archive(inner, self.label)
-
-    def identify(self, progress: Progress | None = None) -> tuple[str, str]:
-        """16 hex digits that change when the content does, and the `state` from before they were found.
-
-        Raises ArchiveError.
-        """
-        state = self.state()
-        if self.path.is_dir():
-            return state, state
-        return digest("file", content_hash(self.path, progress), self.inside), state
-
-    def state(self) -> str:
-        """Changes whenever something is written to it; found without reading it. Raises ArchiveError."""
-        if self.path.is_dir():
-            stamps = FolderArchive(self.path, self.label).stamps
-            return digest("folder", str(self.path.resolve()), json.dumps(stamps))
-        try:
-            return json.dumps(stamp(self.path))
-        except OSError as error:
-            raise damaged(self.label, error) from error
-
-
-@dataclass(frozen=True)
 class Pack:
-    """One archive's images.
+    """One origin's images.
 
     Attributes:
         pixels: uint8 (N, H, W, 3), memory-mapped, read-only.
-        ids: the N members' names without folder and suffix, in natural order (2 before 10).
+        ids: of the N images, in natural order (2 before 10).
         fingerprint: 16 hex digits of the SHA-256 of ids and pixels, the same for whatever archive they came in.
+        facts: what its source keeps with it.
+        place: its folder in the cache.
     """
 
     pixels: npt.NDArray[np.uint8]
     ids: list[str]
     fingerprint: str
+    facts: dict[str, Any]
+    place: Path
+
+    def part(self, rows: slice, ids: list[str]) -> Pack:
+        """The images of some rows, under other ids, with the fingerprint that a pack of them alone would have."""
+        try:
+            hashes = np.load(self.place / "hashes.npy", mmap_mode="r", allow_pickle=False)[rows].tobytes()
+        except (OSError, ValueError):  # caches get swept
+            hashes = b"".join(hashlib.sha256(np.ascontiguousarray(image).data).digest() for image in self.pixels[rows])
+        pixels = self.pixels[rows]
+        return Pack(pixels, ids, _fingerprint(pixels.shape, ids, hashes), self.facts, self.place)
+
+
+def _fingerprint(shape: Sequence[int], ids: list[str], hashes: bytes) -> str:
+    return digest(json.dumps([list(shape), ids]), hashlib.sha256(hashes).digest())
 
 
 def load_pack(
-    source: Source,
+    origin: Origin,
     check: Callable[[Sequence[str]], None],
     image_size: int | None = None,
     progress: Progress | None = None,
 ) -> Pack:
-    """The pack of `source`, built now if it isn't in the cache.
+    """The pack of `origin`, built now if it isn't in the cache.
 
     Args:
-        source: what to read.
+        origin: what to read.
         check: called with the ids before anything is decoded; raises if they are not what they should be.
         image_size: resize each image to this many pixels a side; None: all must have one size.
         progress: told how far building is.
 
     Raises:
-        ArchiveError, ImageError: the archive or a member can't be used.
+        DataError: the origin or an image can't be used.
         StorageError: the cache can't be written. (No OSError in here is of reading: those are ArchiveErrors already.)
     """
-    found = stream_pack(source, check, image_size, progress)
+    found = stream_pack(origin, check, image_size, progress)
     if isinstance(found, Pack):
         return found
-    ticker, done = Ticker(progress, f"reading {source.label}", len(found.ids)), 0
+    ticker, done = Ticker(progress, f"reading {origin.label}", len(found.ids)), 0
     for rows, _ in found.batches:
         done += len(rows)
         ticker(done)
@@ -150,7 +106,7 @@ class PackStream:
 
     Attributes:
         ids: as of Pack.
-        batches: every row once, in the archive's order. Closed before its end, nothing of the pack is left.
+        batches: every row once, in the origin's order. Closed before its end, nothing of the pack is left.
         pack: gives the pack, once `batches` has been taken to its end.
     """
 
@@ -160,7 +116,7 @@ class PackStream:
 
 
 def stream_pack(
-    source: Source,
+    origin: Origin,
     check: Callable[[Sequence[str]], None],
     image_size: int | None = None,
     progress: Progress | None = None,
@@ -170,13 +126,13 @@ def stream_pack(
     Of the errors, those of members and of writing come when the batches are taken. Progress is told until then only:
     who takes them knows how many.
     """
-    content, state = source.identify(progress)
+    content, state = origin.identify(progress)
     key = digest(PACK_VERSION, content, str(image_size))
     place = cache_root() / "packs" / key
     if (pack := _read(place)) is None:
         lock = cache_root() / "locks" / f"{key}.lock"
-        building = _build(source, state, place, check, image_size, progress)
-        building = _locked_or_read(building, lock, source, place, progress)
+        building = _build(origin, state, place, check, image_size, progress)
+        building = _locked_or_read(building, lock, origin, place, progress)
         begun = next(building)
         if not isinstance(begun, Pack):
             return PackStream(begun, building, partial(_just_built, place))
@@ -193,12 +149,12 @@ def _just_built(place: Path) -> Pack:
 
 
 def _locked_or_read(
-    building: Generator[Any], lock: Path, source: Source, place: Path, progress: Progress | None
+    building: Generator[Any], lock: Path, origin: Origin, place: Path, progress: Progress | None
 ) -> Generator[Any]:
     """What `building` yields, while holding the lock; or a Pack, if another process has built it meanwhile."""
     with cache_errors():
         place.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(lock, source, progress):
+        with _locked(lock, origin, progress):
             if (pack := _read(place)) is not None:
                 yield pack
             else:
@@ -206,7 +162,7 @@ def _locked_or_read(
 
 
 @contextmanager
-def _locked(path: Path, source: Source, progress: Progress | None) -> Iterator[None]:
+def _locked(path: Path, origin: Origin, progress: Progress | None) -> Iterator[None]:
     """Holds the lock at `path`; the system frees it if this process is killed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(path)
@@ -214,7 +170,7 @@ def _locked(path: Path, source: Source, progress: Progress | None) -> Iterator[N
         lock.acquire(timeout=0)
     except filelock.Timeout:
         if progress:
-            progress(f"waiting for another process that is reading {source.label}", 0, 0)
+            progress(f"waiting for another process that is reading {origin.label}", 0, 0)
         lock.acquire()
     try:
         yield
@@ -230,22 +186,22 @@ def _read(place: Path) -> Pack | None:
         pixels = np.load(place / "pixels.npy", mmap_mode="r", allow_pickle=False)
         if pixels.shape[0] != len(ids):
             return None
-        return Pack(pixels, ids, str(about["fingerprint"]))
+        return Pack(pixels, ids, str(about["fingerprint"]), dict(about.get("facts", {})), place)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 def _build(
-    source: Source,
+    origin: Origin,
     state: str,
     place: Path,
     check: Callable[[Sequence[str]], None],
     image_size: int | None,
     progress: Progress | None,
 ) -> Generator[Any]:
-    """Decodes `source` into `place`, or leaves nothing. The caller holds the key's lock.
+    """Decodes `origin` into `place`, or leaves nothing. The caller holds the key's lock.
 
-    Yields the ids, then what has just been decoded. `state` is the source's from before its key was found: the images
+    Yields the ids, then what has just been decoded. `state` is the origin's from before its key was found: the images
     must be those of the key.
     """
     for leftover in place.parent.glob(f".{place.name}.*"):  # of builders that were killed
@@ -255,18 +211,22 @@ def _build(
     building = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
     try:
         if progress:
-            progress(f"listing {source.label}", 0, 0)
-        archive = source.open(building, progress)
-        ids, rows = assign_rows(archive)
-        check(ids)
-        yield ids
-        shape, hashes = yield from decode_into(building / "pixels.npy", archive, rows, image_size)
-        if source.state() != state:
+            progress(f"listing {origin.label}", 0, 0)
+        listing = origin.open(building, progress)
+        check(listing.ids)
+        yield listing.ids
+        shape, hashes = yield from decode_into(building / "pixels.npy", listing, image_size)
+        if origin.state() != state:
             raise ArchiveError(
-                f"{source.label}: was changed while it was read. Wait until it is complete, and try again."
+                f"{origin.label}: was changed while it was read. Wait until it is complete, and try again."
             )
-        _write(building / "ids.json", json.dumps(ids).encode())
-        about = {"source": source.label, "fingerprint": digest(json.dumps([shape, ids]), hashes)}
+        _write(building / "ids.json", json.dumps(listing.ids).encode())
+        np.save(building / "hashes.npy", np.frombuffer(hashes, np.uint8).reshape(-1, HASH_BYTES))
+        about = {
+            "source": origin.label,
+            "fingerprint": _fingerprint(shape, listing.ids, hashes),
+            "facts": listing.facts,
+        }
         _write(building / "pack.json", json.dumps(about, indent=1).encode())
         for spool in building.glob("spool-*"):
             spool.unlink()

@@ -34,11 +34,15 @@ class DataSummary:
         name, kind, path: as the data set's.
         fingerprint: of the training set, 16 hex digits.
         height, width: of each image, in pixels.
-        num_train, num_test: images; None if there is no test set, or it was not to be read.
+        labels: which labels these are, where the data have several.
+        num_train, num_evaluation, num_test: images; None if there is no such set, or it was not to be read.
+        evaluation: what the evaluation set is, in words; None as `num_evaluation`.
         class_counts: training images of each class, in the order of the classes.
+        evaluation_counts: images of each class in the evaluation set; None as `num_evaluation`.
         num_duplicates: training images whose pixels equal an earlier one's.
         contradictions: ids of equal training images that bear different labels, each group sorted as the images are.
-        num_shared: test images whose pixels equal a training image's; None as `num_test`.
+        num_evaluation_shared, num_shared: images of the evaluation set and of the test set whose pixels equal a
+            training image's; None as `num_evaluation` and `num_test`.
         bytes: of all pixels, in memory.
         faults: what should be looked at, a sentence or two for each; empty if nothing was found.
     """
@@ -49,11 +53,16 @@ class DataSummary:
     fingerprint: str
     height: int
     width: int
+    labels: str | None
     num_train: int
+    num_evaluation: int | None
     num_test: int | None
+    evaluation: str | None
     class_counts: dict[str, int]
+    evaluation_counts: dict[str, int] | None
     num_duplicates: int
     contradictions: list[list[str]]
+    num_evaluation_shared: int | None
     num_shared: int | None
     bytes: int
     faults: list[str]
@@ -68,7 +77,7 @@ def summarize(dataset: Dataset, *, include_test: bool = True, progress: Progress
 
     Args:
         dataset: what to look at.
-        include_test: whether to read the test set too.
+        include_test: whether to read the evaluation set and the test set too.
         progress: called with (what, done, total) while images are compared.
 
     Raises:
@@ -78,9 +87,11 @@ def summarize(dataset: Dataset, *, include_test: bool = True, progress: Progress
     train = dataset.train
     assert train.labels is not None
     failures: list[str] = []
+    evaluation = _tried(lambda: dataset.evaluation, failures) if include_test else None
     test = _tried(lambda: dataset.test, failures) if include_test else None
     _tried(lambda: dataset.sample_submission, failures)
-    ticker = Ticker(progress, "comparing images", len(train) + (0 if test is None else len(test)))
+    others = [images for images in (evaluation, test) if images is not None]
+    ticker = Ticker(progress, "comparing images", len(train) + sum(map(len, others)))
     groups: dict[bytes, list[int]] = defaultdict(list)
     for row, key in enumerate(_hashes(train)):
         groups[key].append(row)
@@ -90,19 +101,23 @@ def summarize(dataset: Dataset, *, include_test: bool = True, progress: Progress
         for rows in groups.values()
         if len(rows) > 1 and len(set(train.labels[rows].tolist())) > 1
     ]
-    num_shared = None
-    if test is not None:
-        num_shared = 0
-        for row, key in enumerate(_hashes(test)):
-            num_shared += key in groups
-            ticker(len(train) + row + 1)
-    counts = np.bincount(train.labels, minlength=len(train.classes)).tolist()
-    class_counts = dict(zip(train.classes, counts, strict=True))
+    shared, done = [], len(train)
+    for images in others:
+        shared.append(0)
+        for key in _hashes(images):
+            shared[-1] += key in groups
+            done += 1
+            ticker(done)
+    num_evaluation_shared = None if evaluation is None else shared[0]
+    num_shared = None if test is None else shared[-1]
+    class_counts = _class_counts(train)
     num_duplicates = len(train) - len(groups)
     faults = [
         *_label_faults(class_counts, num_duplicates, contradictions),
         *dict.fromkeys(failures),  # a broken sample submission fails the test set too
-        *_test_faults(train, test, num_shared),
+        *_other_faults(train, evaluation, num_evaluation_shared, "evaluation"),
+        *_other_faults(train, test, num_shared, "test"),
+        *dataset.faults(progress),
     ]
     height, width = train.size
     return DataSummary(
@@ -112,15 +127,26 @@ def summarize(dataset: Dataset, *, include_test: bool = True, progress: Progress
         fingerprint=dataset.fingerprint,
         height=height,
         width=width,
+        labels=dataset.labels_from,
         num_train=len(train),
+        num_evaluation=None if evaluation is None else len(evaluation),
         num_test=None if test is None else len(test),
+        evaluation=None if evaluation is None else dataset.evaluation_name,
         class_counts=class_counts,
+        evaluation_counts=None if evaluation is None else _class_counts(evaluation),
         num_duplicates=num_duplicates,
         contradictions=contradictions,
+        num_evaluation_shared=num_evaluation_shared,
         num_shared=num_shared,
-        bytes=train.pixels.nbytes + (0 if test is None else test.pixels.nbytes),
+        bytes=sum(images.pixels.nbytes for images in (train, *others)),
         faults=faults,
     )
+
+
+def _class_counts(images: Images) -> dict[str, int]:
+    assert images.labels is not None
+    counts = np.bincount(images.labels, minlength=len(images.classes)).tolist()
+    return dict(zip(images.classes, counts, strict=True))
 
 
 def _tried(read: Callable[[], T], failures: list[str]) -> T | None:
@@ -147,12 +173,14 @@ def _label_faults(class_counts: dict[str, int], num_duplicates: int, contradicti
         yield f"{what} different labels: {_some(groups, '; ')}."
 
 
-def _test_faults(train: Images, test: Images | None, num_shared: int | None) -> Iterator[str]:
-    if test is not None and test.size != train.size:
-        sizes = [f"{images.size[1]}x{images.size[0]}" for images in (test, train)]
-        yield f"The test images are {sizes[0]} pixels, the labelled ones {sizes[1]}."
+def _other_faults(train: Images, others: Images | None, num_shared: int | None, what: str) -> Iterator[str]:
+    if others is not None and others.size != train.size:
+        sizes = [f"{images.size[1]}x{images.size[0]}" for images in (others, train)]
+        yield f"The {what} images are {sizes[0]} pixels, the labelled ones {sizes[1]}."
     if num_shared:
-        yield f"{_number(num_shared, 'test image has', 'test images have')} the pixels of a labelled one."
+        one, many = f"{what} image has", f"{what} images have"
+        of = "a training image" if what == "evaluation" else "a labelled one"
+        yield f"{_number(num_shared, one, many)} the pixels of {of}."
 
 
 def _number(count: int, one: str, many: str) -> str:

@@ -2,6 +2,14 @@
 
 from podium.evaluation.metrics import Evaluation, evaluate_predictions, wilson_interval
 from podium.evaluation.predict import predict_images
-from podium.evaluation.predictions import Predictions, ensemble
+from podium.evaluation.predictions import Predictions, concatenated, ensemble
 
-__all__ = ["Evaluation", "Predictions", "ensemble", "evaluate_predictions", "predict_images", "wilson_interval"]
+__all__ = [
+    "Evaluation",
+    "Predictions",
+    "concatenated",
+    "ensemble",
+    "evaluate_predictions",
+    "predict_images",
+    "wilson_interval",
+]

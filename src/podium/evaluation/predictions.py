@@ -14,7 +14,7 @@ import safetensors.numpy
 from podium.errors import RunError
 from podium.files import write_atomically
 
-__all__ = ["Predictions", "ensemble"]
+__all__ = ["Predictions", "concatenated", "ensemble"]
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,17 @@ class Predictions:
             return Predictions(ids, classes, tensors["logits"], tensors.get("labels"))
         except (safetensors.SafetensorError, OSError, ValueError, KeyError, TypeError, AssertionError) as error:
             raise RunError(f"{path} can't be read: {error}. `podium evaluate` computes it anew.") from error
+
+
+def concatenated(each: list[Predictions]) -> Predictions:
+    """One classifier's predictions for several sets of labelled images, one after the other."""
+    if len(each) == 1:
+        return each[0]
+    labels = [one.labels for one in each if one.labels is not None]
+    assert len(labels) == len(each)
+    ids = np.concatenate([one.ids for one in each])
+    logits = np.concatenate([one.logits for one in each])
+    return Predictions(ids, each[0].classes, logits, np.concatenate(labels))
 
 
 def ensemble(each: list[Predictions]) -> Predictions:

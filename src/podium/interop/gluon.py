@@ -26,6 +26,7 @@ from torch import Tensor
 
 from podium.errors import WeightsError
 from podium.files import write_atomically
+from podium.models.weights import dims
 
 __all__ = ["read_params", "write_params"]
 
@@ -88,7 +89,7 @@ def write_params(path: str | Path, arrays: Mapping[str, Tensor]) -> None:
     parts = [struct.pack("<3Q", _LIST_MAGIC, 0, len(arrays))]
     for name, array in arrays.items():
         if array.ndim == 0 or array.numel() == 0 or array.dtype not in _FLAGS:
-            form = f"{str(array.dtype).removeprefix('torch.')}, {_dims(array.shape)}"
+            form = f"{str(array.dtype).removeprefix('torch.')}, {dims(array.shape)}"
             raise WeightsError(f"{_shown(name)} ({form}) has no place in {path}: MXNet's files don't hold its like.")
         parts.append(struct.pack(f"<Iii{array.ndim}q", _MAGIC, _DENSE, array.ndim, *array.shape))
         parts.append(struct.pack("<iii", *_CPU, _FLAGS[array.dtype]))
@@ -150,7 +151,7 @@ class _Reader:
             self._fail(f"{what} has an unknown dtype ({flag})", self._offset - 4)
         dtype = _DTYPES[flag]
         num_bytes = math.prod(shape) * dtype.itemsize
-        self._check_left(num_bytes, f"{what}, {_dims(shape)},")
+        self._check_left(num_bytes, f"{what}, {dims(shape)},")
         data = bytearray(num_bytes)
         if self._file.readinto(data) != num_bytes:
             self._fail(f"{what} ends early: the file has become shorter", self._offset)
@@ -167,7 +168,7 @@ class _Reader:
             self._fail(f"{what} has {num_dims} dimensions: {why}", start)
         shape: tuple[int, ...] = self._take(f"{num_dims}q", what)
         if any(dim < 1 for dim in shape):
-            self._fail(f"{what} has the shape {_dims(shape)}, and every dimension must be 1 or more", start)
+            self._fail(f"{what} has the shape {dims(shape)}, and every dimension must be 1 or more", start)
         return shape
 
     def _name(self) -> str:
@@ -210,10 +211,6 @@ class _Reader:
             f"{self._path} is damaged, or made for another reader: at byte {offset}, {what}.\n"
             "Copy it anew, or save it again with Gluon's save_parameters."
         )
-
-
-def _dims(shape: tuple[int, ...]) -> str:
-    return "×".join(map(str, shape)) or "a scalar"
 
 
 def _shown(name: str) -> str:

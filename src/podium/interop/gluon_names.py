@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from podium.errors import WeightsError
 from podium.models import create
 from podium.models.seed import SeedResNet18, SeedResNet164V2
+from podium.models.weights import dims
 
 __all__ = ["NAMED_MODELS", "check_named", "from_gluon", "to_gluon"]
 
@@ -171,7 +172,7 @@ def _match(path: str, module: nn.Module, layer: _Layer, faults: _Faults) -> dict
         if array is None:
             faults.missing.append(layer.name + parameter)
         elif array.shape != value.shape:
-            faults.others.append(f"{layer.name}{parameter} is {_dims(array)}, not {_dims(value)}")
+            faults.others.append(f"{layer.name}{parameter} is {dims(array.shape)}, not {dims(value.shape)}")
         elif not array.is_floating_point():
             faults.others.append(f"{layer.name}{parameter} is {str(array.dtype).removeprefix('torch.')}, not float")
         else:
@@ -244,10 +245,6 @@ def _without_memory(model: str, num_classes: int) -> SeedResNet18 | SeedResNet16
 
 def _is_counter(name: str) -> bool:
     return name.endswith("num_batches_tracked")
-
-
-def _dims(array: Tensor) -> str:
-    return "×".join(map(str, array.shape)) or "a scalar"
 
 
 def _shown(text: str) -> str:

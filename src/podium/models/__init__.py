@@ -5,7 +5,7 @@ from podium.models.classifier import Classifier, Preprocessing
 from podium.models.operations import count_operations
 from podium.models.registry import Entry, create, entries, entry, register, resolve_form
 from podium.models.synced import sync_norms
-from podium.models.weights import load_weights
+from podium.models.weights import fitting_weights, load_weights
 
 __all__ = [
     "Classifier",
@@ -15,6 +15,7 @@ __all__ = [
     "create",
     "entries",
     "entry",
+    "fitting_weights",
     "load_weights",
     "register",
     "resolve_form",

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-__all__ = ["StochasticDepth", "average_pool", "depth_rates", "he_init"]
+__all__ = ["StochasticDepth", "auxiliary_prefixes", "average_pool", "depth_rates", "he_init"]
 
 
 class StochasticDepth(nn.Module):
@@ -49,6 +49,11 @@ def he_init(network: nn.Module) -> None:
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
             nn.init.zeros_(module.bias)
+
+
+def auxiliary_prefixes(network: nn.Module) -> tuple[str, ...]:
+    """What the names of the parameters begin with that only training has; empty if there are none such."""
+    return tuple(f"{name}." for name in getattr(network, "auxiliary_names", ()))
 
 
 def average_pool(x: Tensor) -> Tensor:

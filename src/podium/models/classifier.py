@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from podium.errors import RunError
 from podium.files import write_atomically
 from podium.models import registry
+from podium.models.blocks import auxiliary_prefixes
 
 __all__ = ["Classifier", "Preprocessing"]
 
@@ -63,7 +64,7 @@ class Classifier(nn.Module):
         model_name: as registered.
         network: float (N, 3, H, W) → logits (N, K).
         preprocessing: what stands before the network.
-        form: of the model, as registered.
+        form: of the model, as registered, or "auto".
     """
 
     scale: Tensor
@@ -72,7 +73,7 @@ class Classifier(nn.Module):
     def __init__(self, model_name: str, network: nn.Module, preprocessing: Preprocessing, form: str = "auto") -> None:
         super().__init__()
         self.model_name = model_name
-        self.form = registry.resolve_form(model_name, form, preprocessing.image_size)
+        self.form = form
         self.network = network
         self.preprocessing = preprocessing
         # on the device from the start: made anew for each batch, they would have it wait for two copies
@@ -91,9 +92,8 @@ class Classifier(nn.Module):
 
     def state(self) -> dict[str, Tensor]:
         """The network's weights and buffers without its auxiliary heads: what is needed to use it."""
-        only = tuple(f"{name}." for name in getattr(self.network, "auxiliary_names", ()))
-        state = self.network.state_dict()
-        return {name: tensor for name, tensor in state.items() if not name.startswith(only)} if only else state
+        only = auxiliary_prefixes(self.network)
+        return {name: tensor for name, tensor in self.network.state_dict().items() if not name.startswith(only)}
 
     def save(self, path: Path) -> None:
         """Writes weights and preprocessing to one safetensors file, whole or not at all.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pickle
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import safetensors
@@ -16,8 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from podium.errors import WeightsError
+from podium.models.blocks import auxiliary_prefixes
 
-__all__ = ["head_name", "load_weights", "read_weights"]
+__all__ = ["dims", "fitting_weights", "head_name", "load_weights", "read_weights"]
 
 _CONTAINERS = ("state_dict", "model", "model_state_dict")  # keys under which training scripts keep weights
 _PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and torch.compile
@@ -71,17 +72,28 @@ def load_weights(network: nn.Module, path: Path) -> list[str]:
     Raises:
         WeightsError: the file can't be read, or what it lacks, has too much or has in another shape, all in one.
     """
+    taken, kept = fitting_weights(network, path)
+    network.load_state_dict({**network.state_dict(), **taken})
+    return kept
+
+
+def fitting_weights(network: nn.Module, path: Path) -> tuple[dict[str, Tensor], list[str]]:
+    """What `load_weights` would put into `network`, which may be without memory, and what it would leave.
+
+    Raises:
+        WeightsError: as `load_weights`.
+    """
     found = read_weights(path)
     own = network.state_dict()
-    auxiliary = tuple(f"{name}." for name in getattr(network, "auxiliary_names", ()))
-    heads = [name for name in own if name.rpartition(".")[0] == head_name(network) or name.startswith(auxiliary)]
+    auxiliary, head = auxiliary_prefixes(network), head_name(network)
+    heads = [name for name in own if name.rpartition(".")[0] == head or name.startswith(auxiliary)]
     kept = [name for name in heads if name in found and _differs_in_classes(own[name], found[name])]
     kept += [name for name in own if name.startswith(auxiliary) and name not in found]
 
     missing = [name for name in own if name not in found and name not in kept and not _is_counter(name)]
     unexpected = [name for name in found if name not in own and not name.startswith(auxiliary)]
     reshaped = [
-        f"{name} {_shape(found[name])} instead of {_shape(own[name])}"
+        f"{name} {dims(found[name].shape)} instead of {dims(own[name].shape)}"
         for name in own
         if name in found and name not in kept and found[name].shape != own[name].shape
     ]
@@ -92,16 +104,19 @@ def load_weights(network: nn.Module, path: Path) -> list[str]:
             f"{path} isn't of this network: it {said}.\n"
             "Choose the model, or its form (--set form=imagenet or cifar), that it was trained as."
         )
-    network.load_state_dict({**own, **{name: found[name] for name in own if name in found and name not in kept}})
-    return kept
+    return {name: found[name] for name in own if name in found and name not in kept}, kept
 
 
 def head_name(network: nn.Module) -> str:
     """Name of the last linear layer, which gives the logits."""
-    auxiliary = tuple(f"{name}." for name in getattr(network, "auxiliary_names", ()))
+    auxiliary = auxiliary_prefixes(network)
     names: list[str] = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)]
-    own = [name for name in names if not name.startswith(auxiliary)]
-    return own[-1]
+    return [name for name in names if not name.startswith(auxiliary)][-1]
+
+
+def dims(shape: Sequence[int]) -> str:
+    """A shape as messages say it."""
+    return "×".join(map(str, shape)) or "a scalar"
 
 
 def _plain(name: str) -> str:
@@ -117,10 +132,6 @@ def _differs_in_classes(own: Tensor, other: Tensor) -> bool:
 
 def _is_counter(name: str) -> bool:
     return name.endswith("num_batches_tracked")
-
-
-def _shape(tensor: Tensor) -> str:
-    return "×".join(map(str, tensor.shape)) or "a number"
 
 
 def _some(names: list[str]) -> str:

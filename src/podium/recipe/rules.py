@@ -55,17 +55,34 @@ _NOT_NEGATIVE = (
     "cutout",
     "resize",
 )
-_BELOW_ONE: tuple[str, ...] = (
+_BELOW_ONE = (
     "hold_out",
     "momentum",
     "sgd_momentum",
     "label_smoothing",
     "norm_momentum",
     "skip_learned",
+    "dropout",
+    "stochastic_depth",
+    "ema_decay",
+    "swa_from",
+    "schedule_peak",
 )
-_BELOW_ONE += ("dropout", "stochastic_depth", "ema_decay", "swa_from", "schedule_peak")
-_UP_TO_ONE: tuple[str, ...] = ("schedule_factor", "brightness", "hue", "crop_area_min", "tta_fraction")
-_UP_TO_ONE += ("contrast", "saturation", "sharpness", "grey", "solarize", "equalize", "autocontrast", "erasing")
+_UP_TO_ONE = (
+    "schedule_factor",
+    "brightness",
+    "contrast",
+    "saturation",
+    "sharpness",
+    "hue",
+    "grey",
+    "solarize",
+    "equalize",
+    "autocontrast",
+    "crop_area_min",
+    "erasing",
+    "tta_fraction",
+)
 _ONLY_WITH: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("optimizer", ("sgd",), ("nesterov", "momentum_form")),
     ("optimizer", ("sgd", "muon"), ("momentum",)),

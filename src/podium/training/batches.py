@@ -62,7 +62,7 @@ class Batches:
         pixels: uint8 (num_images, H, W, 3), of the training set, on the device.
         labels: int64 (num_images,), on the device.
         augment: the recipe's augmentation.
-        mixer: for mixup and cutmix; None: images aren't mixed.
+        mixer: for mixup and cutmix, if it is on.
         plan: how large images are shown.
         num_parts: that a batch is computed in.
         seed: of the training.
@@ -74,7 +74,7 @@ class Batches:
         pixels: Tensor,
         labels: Tensor,
         augment: Pipeline,
-        mixer: Mixer | None,
+        mixer: Mixer,
         plan: Plan,
         num_parts: int,
         seed: int,
@@ -102,7 +102,7 @@ class Batches:
         here = mine.of(indices)  # (M,)
         pixels = self._shown(indices, mine.rows, epoch, step)  # (M, 3, H', W'), channels_last
         targets, partners, part = self._labels[here], None, None
-        if self._mixer is not None:
+        if self._mixer.is_on:
             size = (pixels.shape[2], pixels.shape[3])
             drawn = self._mixer.draw(len(indices), size, random_stream(self._seed, "mix", step))
             whole_partner = send(drawn.partner, indices.device)

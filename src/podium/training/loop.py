@@ -125,7 +125,7 @@ def fit(
     network = classifier.network
     augment = setup.new_pipeline(recipe, seed, images.size, len(images), classifier.preprocessing.mean)
     optimizers = Optimizers(network, recipe, plan, runtime.compute_dtype)
-    mixer = Mixer(recipe.mixup, recipe.cutmix) if recipe.mixup or recipe.cutmix else None
+    mixer = Mixer(recipe.mixup, recipe.cutmix)
     batches = Batches(pixels, labels, augment, mixer, plan, recipe.accumulate, seed, world)
     gradient = Gradient(engine, recipe, seed)
     average = Average(classifier, recipe, plan) if recipe.average != "none" else None

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from podium.data import Dataset
+from podium.errors import DataError
 from podium.recipe import Recipe
 from podium.runtime import Runtime, describe_hardware, describe_versions, source_commit
 from podium.training.setup import Parts, fingerprint_of
@@ -46,6 +47,8 @@ def new_manifest(
             "path": dataset.reference,
             "image_size": list(images.size),
             "resized_to": dataset.resized_to,
+            "labels": dataset.labels_from,
+            "evaluation": _evaluation_name(dataset),
             "fingerprint": dataset.fingerprint,
             "num_images": len(images),
             "classes": list(images.classes),
@@ -61,3 +64,11 @@ def new_manifest(
         "commit": source_commit(),
         **({} if (job := runtime.world.job) is None else {"job": {"id": job.id}}),
     }
+
+
+def _evaluation_name(dataset: Dataset) -> str | None:
+    """What the evaluation set is. A fault in images that aren't trained on keeps nobody from training."""
+    try:
+        return dataset.evaluation_name
+    except DataError:
+        return None

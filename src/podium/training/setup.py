@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from podium import models
 from podium.augment import Pipeline, scaled
 from podium.data import Images
 from podium.errors import RecipeError, RunError, WeightsError
-from podium.models import Classifier, Preprocessing, load_weights, sync_norms
+from podium.files import sha256_of
+from podium.models import Classifier, Preprocessing, fitting_weights, load_weights, sync_norms
 from podium.recipe import Recipe
 from podium.runtime import Runtime, isolated_seed, random_stream, send
 from podium.training.optimizers import Optimizers
@@ -82,7 +83,7 @@ def check(recipe: Recipe, images: Images, parts: Parts, init: Path | None = None
     if world.size > 1 and not recipe.sync_norm:
         _check_parts(network, recipe, plan, world)
     if init is not None:
-        load_weights(new_network(recipe, len(images.classes), images.size), init)
+        fitting_weights(network, init)
 
 
 def _check_parts(network: nn.Module, recipe: Recipe, plan: Plan, world: World) -> None:
@@ -106,35 +107,9 @@ def new_pipeline(
     recipe: Recipe, seed: int, image_size: tuple[int, int], num_images: int | None, mean: tuple[float, float, float]
 ) -> Pipeline:
     """The recipe's augmentation; `mean` is the training images'. Raises RecipeError if they are too small for it."""
-    return Pipeline(
-        image_size=image_size,
-        resize=recipe.resize,
-        brightness=recipe.brightness,
-        contrast=recipe.contrast,
-        saturation=recipe.saturation,
-        sharpness=recipe.sharpness,
-        hue=recipe.hue,
-        grey=recipe.grey,
-        posterize=recipe.posterize,
-        solarize=recipe.solarize,
-        equalize=recipe.equalize,
-        autocontrast=recipe.autocontrast,
-        crop_area_min=recipe.crop_area_min,
-        crop_ratio=recipe.crop_ratio,
-        flip=recipe.flip,
-        translate=recipe.translate,
-        border=recipe.border,
-        rotate=recipe.rotate,
-        shear=recipe.shear,
-        policy=recipe.policy,
-        policy_ops=recipe.policy_ops,
-        policy_magnitude=recipe.policy_magnitude,
-        cutout=recipe.cutout,
-        erasing=recipe.erasing,
-        fill=mean,
-        num_images=num_images,
-        seed=seed,
-    )
+    shared = {field.name for field in fields(Pipeline)} & {field.name for field in fields(Recipe)}
+    keys: dict[str, Any] = {name: getattr(recipe, name) for name in shared}
+    return Pipeline(**keys, image_size=image_size, fill=mean, num_images=num_images, seed=seed)
 
 
 def new_network(recipe: Recipe, num_classes: int, image_size: tuple[int, int]) -> nn.Module:
@@ -165,7 +140,8 @@ def new_classifier(recipe: Recipe, seed: int, images: Images, runtime: Runtime |
         sync_norms(network, runtime.world, runtime.device)
     mean, std = (recipe.mean, recipe.std) if recipe.mean else mean_and_std(images)
     preprocessing = Preprocessing(images.classes, images.size, _three(mean), _three(std))
-    return Classifier(recipe.model, network, preprocessing, recipe.form)
+    form = models.resolve_form(recipe.model, recipe.form, images.size)
+    return Classifier(recipe.model, network, preprocessing, form)
 
 
 def take_initial_weights(classifier: Classifier, init: dict[str, Any] | None) -> None:
@@ -186,8 +162,7 @@ def take_initial_weights(classifier: Classifier, init: dict[str, Any] | None) ->
 def fingerprint_of(path: Path) -> str:
     """The SHA-256 of a file of weights. Raises WeightsError if it can't be read."""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(path)
     except OSError as error:
         raise WeightsError(f"{path} can't be read: {error.strerror}.") from error
 

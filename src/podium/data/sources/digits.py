@@ -43,9 +43,9 @@ def load(*, image_size: int | None = None, progress: Progress | None = None) -> 
     with cache_errors():
         if not _is_complete(folder):
             _materialise(folder, progress)
-    files = kaggle.files_at(folder)
-    assert files is not None, folder
-    dataset = DigitsDataset(folder, files, image_size, progress)
+    top = kaggle.top_at(folder)
+    assert top is not None, folder
+    dataset = DigitsDataset(folder, top, image_size, progress)
     dataset.name = WORD
     return dataset
 

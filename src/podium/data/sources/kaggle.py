@@ -3,123 +3,109 @@
     train.7z   test.7z   trainLabels.csv   sampleSubmission.csv
 
 Each archive may also be a .zip, a .tar or an unpacked folder, and all four may lie in the competition's one outer zip.
+Other competitions' names do as well: train_images and test_images, train.csv with columns such as id_code and
+diagnosis, ids with or without the files' suffix.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cached_property, partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from podium.data.formats import is_archive, opened_zip, read_zip_member
-from podium.data.images import Dataset, Images, ImageStream, SampleSubmission, digest
+from podium.data.images import Images, digest
+from podium.data.origin import Origin
 from podium.data.progress import Progress
-from podium.data.store import Pack, Source, load_pack, stream_pack
-from podium.data.tables import Table, read_table
-from podium.errors import ArchiveError, DataError, TableError
+from podium.data.sources.packed import PackedDataset, as_given, check_ids, encode
+from podium.data.sources.top import LABELS, Top, role_in
+from podium.data.store import Pack
+from podium.data.tables import Table, find_columns, read_table, rows_of
+from podium.errors import DataError, TableError
 
-__all__ = ["KaggleDataset", "find", "near_miss"]
+__all__ = ["KaggleDataset", "find", "near_miss", "top_at"]
 
-LOOKED_FOR = "train.7z, .zip or .tar or a folder train, and trainLabels.csv"
-LABELS = ("trainlabels.csv", "train_labels.csv", "labels.csv", "train.csv")
-MAX_TABLE_BYTES = 1 << 28  # 256 MiB: more than ten million rows
-SAMPLE = ("samplesubmission.csv", "sample_submission.csv")
-
-
-class _Files:
-    """What a folder, or an outer zip, holds at its top: found by name, whatever its case.
-
-    `names` has each name as it is by its lower-case form; a folder's ends with "/".
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.is_zip = path.is_file()
-        if not self.is_zip:
-            names = [entry.name + "/" * entry.is_dir() for entry in path.iterdir()]
-            self.names = {name.lower(): name for name in names}
-            return
-        with opened_zip(path, path.name) as archive:
-            members = [info.filename for info in archive.infolist()]
-        members = [name for name in members if not name.startswith("__MACOSX/")]
-        tops = {name.split("/")[0] for name in members}
-        # Zipping a folder puts everything under its name.
-        prefix = f"{next(iter(tops))}/" if len(tops) == 1 and all("/" in name for name in members) else ""
-        self.names = {}
-        for name in members:
-            top, slash, _ = name.removeprefix(prefix).partition("/")
-            if top:
-                self.names[top.lower() + slash] = prefix + top + slash
-
-    def source(self, role: str) -> Source | None:
-        """The archive or folder of the images of `role`: "train" or "test"."""
-        archives = [real for name, real in sorted(self.names.items()) if _is_archive_of(role, name)]
-        found = archives[0] if archives else self.names.get(f"{role}/")
-        if found is None:
-            return None
-        return Source(self.path, found) if self.is_zip else Source(self.path / found)
-
-    def table_name(self, names: Sequence[str]) -> str | None:
-        return next((self.names[name] for name in names if name in self.names), None)
-
-    def table(self, name: str) -> Table:
-        if self.is_zip:
-            with opened_zip(self.path, self.path.name) as archive:
-                info = archive.getinfo(name)
-                _check_size(self.path.name, name, info.file_size)
-                data = read_zip_member(archive, info, self.path.name)
-        else:
-            try:
-                _check_size(str(self.path), name, (self.path / name).stat().st_size)
-                data = (self.path / name).read_bytes()
-            except OSError as error:
-                raise TableError(f"{self.path / name}: can't be read ({error.strerror}).") from error
-        return read_table(data, Path(name).name)
+LOOKED_FOR = "train.7z (or .zip, .tar, a folder) with trainLabels.csv"
 
 
-def _check_size(where: str, name: str, num_bytes: int) -> None:
-    if num_bytes > MAX_TABLE_BYTES:
-        raise TableError(
-            f"{where}/{name}: is {num_bytes:,} bytes; more than {MAX_TABLE_BYTES:,} is refused.\n"
-            "It should have no more than a line for each image."
-        )
-
-
-def _is_archive_of(role: str, name: str) -> bool:
-    return name.startswith(f"{role}.") and is_archive(Path(name))
-
-
-def files_at(path: Path) -> _Files | None:
-    """The competition's files at `path`; None if there are none."""
+def top_at(path: Path) -> Top | None:
+    """The names of the competition at `path`; None if there is none."""
     if path.is_dir():
-        files = _Files(path)
-        if files.source("train") and files.table_name(LABELS):
-            return files
-        zips = [path / name for name in files.names.values() if name.lower().endswith(".zip")]
-        if len(zips) != 1 or files.source("train"):
+        top = Top(path)
+        if top.origin("train") and _labels_name(top):
+            return top
+        zips = [path / name for name in top.names.values() if name.lower().endswith(".zip")]
+        if len(zips) != 1 or top.origin("train"):
             return None
         path = zips[0]
     elif path.suffix.lower() != ".zip":
         return None
-    files = _Files(path)
-    return files if files.source("train") and files.table_name(LABELS) else None
+    top = Top(path)
+    return top if top.origin("train") and _labels_name(top) else None
 
 
-def find(path: Path, *, image_size: int | None = None, progress: Progress | None = None) -> KaggleDataset | None:
-    """The competition at `path`, a folder or an outer zip file; None if there is none. Raises ArchiveError."""
-    files = files_at(path)
-    return None if files is None else KaggleDataset(path, files, image_size, progress)
+def _labels_name(top: Top) -> str | None:
+    """The table of labels: by the usual names, or beside an archive the only one there is."""
+    if found := top.table_name(LABELS):
+        return found
+    others = [name for name in top.tables if role_in(Path(name).name) in (None, "train")]
+    return others[0] if len(others) == 1 and top.origin("train", archives_only=True) else None
+
+
+def find(
+    path: Path, *, image_size: int | None = None, labels: str | None = None, progress: Progress | None = None
+) -> KaggleDataset | None:
+    """The competition at `path`, a folder or an outer zip file; None if there is none.
+
+    Raises:
+        ArchiveError: the zip file is damaged.
+        TableError: it has no column called `labels`.
+    """
+    top = top_at(path)
+    if top is None or _lists_paths(top):
+        return None
+    dataset = KaggleDataset(path, top, image_size, progress, labels)
+    if labels is not None:
+        _ = dataset.classes  # a wrong name is said now
+    return dataset
+
+
+def _lists_paths(top: Top) -> bool:
+    """Whether the labels are of folders of classes, or of paths, so that names without folders wouldn't do."""
+    origin, name = top.origin("train"), _labels_name(top)
+    assert origin is not None
+    assert name is not None
+    if top.is_zip or not origin.path.is_dir():
+        return False
+    try:
+        header, *rows = [row for _, row in islice(rows_of(top.read(name), name), 9)]
+    except TableError:
+        return False
+    try:
+        column = find_columns(header, name, header[-1]).ids  # whichever has the labels
+        values = [row[column] for row in rows if len(row) > column]
+    except TableError:  # not told by its name, so perhaps by what is in it
+        values = [value for row in rows for value in row]
+    if any("/" in value for value in values):
+        return True
+    folders = [entry for entry in origin.path.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
+    if len(folders) < 2:
+        return False
+    found = [file.stem for folder in folders for file in islice(folder.iterdir(), 10_000)]
+    stems = set(found)
+    if len(stems) < len(found):
+        return True
+    return not any(value.strip().rpartition(".")[0] in stems or value.strip() in stems for value in values)
 
 
 def near_miss(path: Path) -> str | None:
     """What a folder lacks that holds a part of a competition's files; None if it holds none of them."""
     if not path.is_dir():
         return None
-    files = _Files(path)
-    train, labels = files.source("train"), files.table_name(LABELS)
+    top = Top(path)
+    train, labels = top.origin("train"), top.table_name(LABELS)
     if train and not labels:
         return f"{train.label} is there, but trainLabels.csv is missing"
     if labels and not train:
@@ -127,74 +113,33 @@ def near_miss(path: Path) -> str | None:
     return None
 
 
-class KaggleDataset(Dataset):
+class KaggleDataset(PackedDataset):
     """A competition's files; each is read when it is asked for."""
 
     kind = "kaggle"
 
-    def __init__(self, path: Path, files: _Files, image_size: int | None, progress: Progress | None) -> None:
-        self.path = path
-        self.name = path.resolve().stem if path.is_file() else path.resolve().name
-        self.resized_to = image_size
-        self._files = files
-        self._load = partial(load_pack, image_size=image_size, progress=progress)
-        self._stream = partial(stream_pack, image_size=image_size, progress=progress)
+    def __init__(
+        self, path: Path, top: Top, image_size: int | None, progress: Progress | None, labels: str | None = None
+    ) -> None:
+        super().__init__(path, image_size, progress, top)
+        self.labels_from = labels
+        self._files = top
 
     @cached_property
     def train(self) -> Images:
         """The labelled images, in natural order of their ids. Raises as `Dataset.train`."""
         pack = self._train_pack
-        class_index = {name: i for i, name in enumerate(self.classes)}
-        return _images(pack, _join(pack.ids, self._labels, class_index), self.classes)
-
-    @cached_property
-    def test(self) -> Images | None:
-        """The images to be predicted, in natural order of their ids. Raises as `Dataset.test`."""
-        source = self._test_source
-        return None if source is None else _images(self._load(source, self._check_test), None, self.classes)
-
-    def stream_test(self, size: int) -> ImageStream | None:
-        """The images of `test` in batches of about `size`; on a first opening, while they are read."""
-        if "test" in self.__dict__ or (source := self._test_source) is None:
-            return super().stream_test(size)
-        found = self._stream(source, self._check_test)
-        if isinstance(found, Pack):
-            return _images(found, None, self.classes).stream(size)
-
-        def images() -> Images:
-            kept = self.test
-            assert kept is not None
-            return kept
-
-        return ImageStream(np.array(found.ids), None, found.batches, images)
+        ids, labels = self._join(pack.ids)
+        return Images(pack.pixels, labels, np.array(ids), self.classes)
 
     @property
-    def _test_source(self) -> Source | None:
-        source, table = self._files.source("test"), self._sample
-        if source is None and table is not None:
+    def _test_origin(self) -> Origin | None:
+        origin, table = self._files.origin("test"), self._sample
+        if origin is None and table is not None:
             raise DataError(
                 f"{self.path}: {table.name} is there, but test.7z (or .zip, .tar, or a folder test) is missing."
             )
-        return source
-
-    def _check_test(self, ids: Sequence[str]) -> None:
-        if self._sample is not None and self._test_source is not None:
-            _check_ids(ids, self._sample, self._test_source.label)
-
-    @cached_property
-    def sample_submission(self) -> SampleSubmission | None:
-        """The form of a submission. Raises TableError if it has a class that trainLabels.csv hasn't."""
-        table = self._sample
-        if table is None:
-            return None
-        if unknown := set(table.labels).difference(self.classes):
-            row = next(i for i, label in enumerate(table.labels) if label in unknown)
-            raise TableError(
-                f"{table.name}, line {table.lines[row]}: {table.labels[row]!r} is no class of {self._labels.name}, "
-                f"which has {_some(self.classes)}."
-            )
-        path = self._files.path / (self._files.table_name(SAMPLE) or "")
-        return SampleSubmission(path, table.columns, np.array(table.ids))
+        return origin
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
@@ -209,56 +154,26 @@ class KaggleDataset(Dataset):
 
     @cached_property
     def _train_pack(self) -> Pack:
-        source = self._files.source("train")
-        assert source is not None, self.path
-        return self._load(source, partial(_check_ids, table=self._labels, label=source.label))
+        origin = self._files.origin("train")
+        assert origin is not None, self.path
+        return self._load(origin, partial(check_ids, table=self._labels, label=origin.label))
 
     @cached_property
     def _labels(self) -> Table:
-        name = self._files.table_name(LABELS)
+        name = _labels_name(self._files)
         assert name is not None, self.path
-        return self._files.table(name)
+        return read_table(self._files.read(name), Path(name).name, self.labels_from)
 
-    @cached_property
-    def _sample(self) -> Table | None:
-        name = self._files.table_name(SAMPLE)
-        return None if name is None else self._files.table(name)
+    @property
+    def _labels_name(self) -> str:
+        return self._labels.name
 
-
-def _images(pack: Pack, labels: npt.NDArray[np.int64] | None, classes: tuple[str, ...]) -> Images:
-    return Images(pack.pixels, labels, np.array(pack.ids), classes)
-
-
-def _check_ids(ids: Sequence[str], table: Table, label: str) -> None:
-    """Raises unless the archive's ids and the table's are the same."""
-    if len(ids) == len(table.ids) and (ids == table.ids or set(ids) == set(table.ids)):
-        return
-    present, named = set(ids), set(table.ids)
-    for row, image_id in enumerate(table.ids):
-        if image_id not in present:
-            raise TableError(
-                f"{table.name}, line {table.lines[row]}: id {image_id!r} has no image in {label}"
-                f"{_and_more(len(named - present))}. Add it, or take the row out."
-            )
-    missing = [image_id for image_id in ids if image_id not in named]
-    raise ArchiveError(
-        f"{label}: image {missing[0]!r} has no row in {table.name}{_and_more(len(missing))}. "
-        "Add it, or take the image out."
-    )
-
-
-def _join(ids: Sequence[str], table: Table, class_index: dict[str, int]) -> npt.NDArray[np.int64]:
-    """The label of each id, int64 (N,)."""
-    labels = table.labels
-    if ids != table.ids:
-        row_of = {image_id: row for row, image_id in enumerate(table.ids)}
-        labels = [table.labels[row_of[image_id]] for image_id in ids]
-    return np.array([class_index[label] for label in labels], np.int64)
-
-
-def _and_more(count: int) -> str:
-    return "" if count == 1 else f" (nor have {count - 1:,} more)"
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+    def _join(self, ids: list[str]) -> tuple[list[str], npt.NDArray[np.int64]]:
+        """The pack's ids as the table has them, and the label of each, int64 (N,)."""
+        table = self._labels
+        if ids == table.ids:
+            return ids, encode(table.labels, self.classes)
+        given = as_given(ids, table.ids)
+        assert given is not None
+        label_of = dict(zip(table.ids, table.labels, strict=True))
+        return given, encode([label_of[image_id] for image_id in given], self.classes)

@@ -1,0 +1,40 @@
+"""What the documents say of models is what the code and the committed results say."""
+
+import json
+import re
+from pathlib import Path
+
+from podium import models
+
+ROOT = Path(__file__).parents[1]
+
+
+def rows(mark):
+    """The table between two marks of docs/MODELS.md, without its two heading lines; cells without back ticks."""
+    text = (ROOT / "docs" / "MODELS.md").read_text()
+    table = re.search(rf"<!-- {mark} -->\n(.*)<!-- /{mark} -->", text, re.DOTALL).group(1)
+    return [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+
+
+def figures(name):
+    return json.loads((ROOT / "bench" / "results" / f"{name}.json").read_text())["figures"]
+
+
+def test_the_table_of_models_is_the_registry_and_its_speeds_are_the_measured_ones():
+    measured = {(row["model"], row["form"]): row for row in figures("model-throughput")["training"]}
+    expected = [
+        [
+            entry.name,
+            name,
+            f"{form.num_parameters:,}",
+            f"{measured[entry.name, name]['operations'] / 1e9:.2f} G",
+            f"{form.min_size} px",
+            f"{measured[entry.name, name]['median']:g}",
+            entry.source,
+        ]
+        for entry in models.entries()
+        for name, form in entry.forms.items()
+    ]
+    assert rows("table") == expected
+    for (name, form), row in measured.items():
+        assert row["operations"] == models.count_operations(name, form)
