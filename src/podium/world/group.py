@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 import tempfile
-import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,20 +19,20 @@ from typing import TYPE_CHECKING, TypeVar
 from podium import errors
 from podium.errors import PodiumError, WorldError
 from podium.files import storage_errors
+from podium.world import silence
 from podium.world.launch import Job
 
 if TYPE_CHECKING:
     from torch import Tensor
     from torch._C._distributed_c10d import Store
-    from torch.distributed import ProcessGroup
+    from torch.distributed import ProcessGroup, Work
 
 __all__ = ["ALONE", "World"]
 
 T = TypeVar("T")
 
 _PATIENCE_SECONDS = 6 * 3600.0  # for work that some do and others needn't: reading archives
-_ROLL_SECONDS = 10.0  # in which a process that lives notices that another one is silent, too
-_SIGNS = ("gloo", "nccl", "connection", "timed out", "timeout", "store", "socket", "broken pipe", "distributed")
+_NUM_KEPT = 4  # gloo has two threads
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +63,7 @@ class World:
     store: Store | None = field(default=None, repr=False)
     control: ProcessGroup | None = field(default=None, repr=False)
     _turns: Iterator[int] = field(default_factory=itertools.count, repr=False)
+    _kept: deque[Work] = field(default_factory=lambda: deque(maxlen=_NUM_KEPT), repr=False)
 
     def __deepcopy__(self, memo: object) -> World:
         return self  # a connection can't be copied, and networks that hold one are
@@ -92,7 +93,7 @@ class World:
         from torch import distributed  # noqa: PLC0415
 
         total = tensor.detach().clone()
-        distributed.all_reduce(total, group=self._group(total))
+        self._finish(distributed.all_reduce(total, group=self._group(total), async_op=True))
         return total
 
     def stack(self, tensor: Tensor) -> Tensor:
@@ -104,7 +105,7 @@ class World:
 
         mine = tensor.detach().contiguous()
         each = [torch.empty_like(mine) for _ in range(self.size)]
-        distributed.all_gather(each, mine, group=self._group(mine))
+        self._finish(distributed.all_gather(each, mine, group=self._group(mine), async_op=True))
         return torch.stack(each)
 
     def gather(self, tensor: Tensor) -> Tensor:
@@ -121,12 +122,9 @@ class World:
 
     def spread(self, tensors: Mapping[str, Tensor]) -> None:
         """Overwrites tensors, of which all processes have the same, with rank 0's."""
-        if self.size == 1:
-            return
-        from torch import distributed  # noqa: PLC0415
-
-        for tensor in tensors.values():
-            distributed.broadcast(tensor, 0, group=self._group(tensor))
+        if self.size > 1:
+            for tensor in tensors.values():
+                self._broadcast(tensor)
 
     def any(self, flag: bool) -> bool:
         """Whether any process says so."""
@@ -135,6 +133,20 @@ class World:
         import torch  # noqa: PLC0415
 
         return bool(self.sum(torch.tensor([int(flag)])).item())
+
+    def _broadcast(self, tensor: Tensor) -> None:
+        from torch import distributed  # noqa: PLC0415
+
+        self._finish(distributed.broadcast(tensor, 0, group=self._group(tensor), async_op=True))
+
+    def _finish(self, work: Work | None) -> None:
+        """Waits for it, and keeps it a while: gloo's thread must not be the last to let go of its tensors.
+
+        That takes Python, and where Python is ending by then, the thread aborts the process.
+        """
+        assert work is not None
+        work.wait()
+        self._kept.append(work)
 
     def _group(self, tensor: Tensor) -> ProcessGroup | None:
         return self.control if tensor.device.type == "cpu" else None
@@ -147,13 +159,12 @@ class World:
             assert data is not None
             return data
         import torch  # noqa: PLC0415
-        from torch import distributed  # noqa: PLC0415
 
         length = torch.tensor([len(data or b"")])
-        distributed.broadcast(length, 0, group=self.control)
+        self._broadcast(length)
         buffer = bytearray(data or b"") if self.is_first else bytearray(int(length))
         if buffer:
-            distributed.broadcast(torch.frombuffer(buffer, dtype=torch.uint8), 0, group=self.control)
+            self._broadcast(torch.frombuffer(buffer, dtype=torch.uint8))
         return bytes(buffer)
 
     def tell(self, value: T) -> T:
@@ -255,9 +266,9 @@ class World:
         try:
             yield
         except RuntimeError as error:
-            if self.size == 1 or not any(sign in str(error).lower() for sign in _SIGNS):
+            if self.size == 1 or not silence.is_its_sign(error):
                 raise
-            raise WorldError(self._what_is_wrong()) from error
+            raise WorldError(silence.explained(self)) from error
 
     def _wait(self) -> None:
         """Until all have come here."""
@@ -266,36 +277,6 @@ class World:
         if self.store.add(turn, 1) == self.size:
             self.store.set(f"{turn}/all", "")
         self.store.wait([f"{turn}/all"], timedelta(seconds=_PATIENCE_SECONDS))
-
-    def _what_is_wrong(self) -> str:
-        """Calls the roll: whoever doesn't answer is gone, or hangs."""
-        me = f"{self.name(self.rank).capitalize()}"
-        assert self.store is not None
-        try:
-            self.store.set(f"roll/{self.rank}", "")
-            others = [rank for rank in range(self.size) if rank != self.rank]
-            end = time.monotonic() + _ROLL_SECONDS
-            while missing := [rank for rank in others if not self.store.check([f"roll/{rank}"])]:
-                if time.monotonic() > end:
-                    break
-                time.sleep(0.1)
-        except RuntimeError:
-            return (
-                f"{me} lost the place where the processes meet, the launcher's machine: it ended, or the network is "
-                "cut.\nSee what the launcher says there; torchrun with --max-restarts goes on from the last checkpoint."
-            )
-        if not missing:
-            return (
-                f"{me}: the connection between processes broke, though all are alive: the network was away for more "
-                f"than {self.timeout:g} s.\nGive them longer (PODIUM_TIMEOUT, in seconds), or look at the network "
-                "(`podium doctor` under the same torchrun)."
-            )
-        names = " and ".join(self.name(rank) for rank in missing)
-        return (
-            f"{me} waited up to {self.timeout:g} s for {names}: ended, hanging, or cut off.\n"
-            "Look there first; torchrun with --max-restarts goes on from the last checkpoint. PODIUM_TIMEOUT sets the "
-            "seconds."
-        )
 
 
 ALONE = World()
