@@ -192,8 +192,8 @@ def _some(items: list[str], separator: str) -> str:
 
 
 def _hashes(images: Images) -> Iterator[bytes]:
-    for pixels in images.pixels:
-        yield hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=16).digest()
+    for row in range(len(images)):
+        yield hashlib.blake2b(np.ascontiguousarray(images.pixels[row]).data, digest_size=16).digest()
 
 
 def contact_sheet(images: Images, path: Path, per_class: int = 10) -> None:
@@ -222,7 +222,7 @@ def contact_sheet(images: Images, path: Path, per_class: int = 10) -> None:
         top = GAP + line * step
         draw.text((GAP, top + TILE // 2), title, fill="black", font=font, anchor="lm")
         for column, index in enumerate(indices):
-            tile = Image.fromarray(images.pixels[index]).resize((TILE, TILE), Image.Resampling.BICUBIC)
+            tile = Image.fromarray(images.pixels[int(index)]).resize((TILE, TILE), Image.Resampling.BICUBIC)
             sheet.paste(tile, (margin + column * step, top))
     with storage_errors(path):
         sheet.save(path, "PNG")
