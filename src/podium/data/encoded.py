@@ -1,13 +1,14 @@
 """Images that stay encoded, since as pixels they would be too many: each is decoded when it is asked for.
 
 Where they lie is a few arrays, and not an object an image: a million of them cost some dozens of megabytes and are
-quickly handed to another process. A member of a tar that isn't compressed, of a tar in a tar, of a zip that only
-stores, and a file by itself are all the same: so many bytes at a place in a file.
+quickly handed to another process. A member of a tar that isn't compressed, of a tar in a tar, of a zip, and a file by
+itself are all the same: so many bytes at a place in a file.
 """
 
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,6 +36,7 @@ class Files:
         offsets: int64 (N,), where in it the image begins.
         lengths: int64 (N,), its bytes; -1: all that follow.
         names: bytes (N,), UTF-8: what messages call it within its container; "" where it is the container itself.
+        deflated: bool (N,), which of them a zip has deflated: `lengths` are then those of what lies there; None: none.
     """
 
     containers: npt.NDArray[np.bytes_]
@@ -42,6 +44,7 @@ class Files:
     offsets: Indices
     lengths: Indices
     names: npt.NDArray[np.bytes_]
+    deflated: npt.NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         assert len({len(self.container), len(self.offsets), len(self.lengths), len(self.names)}) == 1
@@ -59,6 +62,7 @@ class Files:
             offsets=self.offsets[rows],
             lengths=self.lengths[rows],
             names=self.names[rows],
+            deflated=None if self.deflated is None else self.deflated[rows],
         )
 
     def path(self, row: int) -> str:
@@ -94,7 +98,18 @@ class Files:
             raise ArchiveError(f"{self.where(row)} can't be read: {error.strerror}.") from error
         if len(data) < length:
             raise ArchiveError(f"{self.where(row)}: {self.path(row)} is cut short. Get it again.")
-        return data
+        return data if self.deflated is None or not self.deflated[row] else self._inflated(data, row)
+
+    def _inflated(self, data: bytes, row: int) -> bytes:
+        inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+        try:
+            found = inflater.decompress(data, MAX_MEMBER_BYTES)
+        except zlib.error as error:
+            raise ArchiveError(f"{self.where(row)} is damaged ({error}). Get {self.path(row)} again.") from error
+        if not inflater.eof:
+            what = "is cut short" if len(found) < MAX_MEMBER_BYTES else f"has more than {MAX_MEMBER_BYTES:,} bytes"
+            raise ArchiveError(f"{self.where(row)} {what}. Get {self.path(row)} again.")
+        return found
 
 
 class EncodedPixels:
