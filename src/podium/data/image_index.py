@@ -129,9 +129,12 @@ class IndexBuilder:
         Args:
             folder: its name, "" for none.
             names: of the images, with suffix.
-            containers, offsets, lengths, deflated: as of `Files`.
+            containers: the number of the file that holds each, or all.
+            offsets: as of `Files`.
+            lengths: as of `Files`.
             sizes: as of `Index`.
             shown: what messages call them; None: by `names`.
+            deflated: as of `Files`.
         """
         count = len(names)
         if not count:
