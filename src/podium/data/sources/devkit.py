@@ -84,7 +84,10 @@ def _wnids(data: bytes, label: str) -> dict[int | None, str]:
     found: dict[int | None, str] = {}
     for synset in synsets:
         number, wnid = synset["ILSVRC2012_ID"], synset["WNID"]
-        if isinstance(number, str) or not isinstance(wnid, str) or number != int(number) or int(number) in found:
+        is_class = isinstance(number, int | float) and isinstance(wnid, str) and number in range(1, 1 << 20)
+        if not is_class or number in found:
             raise damaged(label, f"{number!r} with {wnid!r} is no class, or is there twice")
+        assert not isinstance(number, str)
+        assert isinstance(wnid, str)
         found[int(number)] = wnid
     return found

@@ -20,7 +20,7 @@ from podium.data.progress import MEGABYTE, Progress, Ticker
 from podium.data.tar_index import Member, members_of_tar
 from podium.errors import ArchiveError
 
-__all__ = ["IS_WNID", "KAGGLE_IMAGES", "index_part", "index_zip"]
+__all__ = ["IS_WNID", "KAGGLE_IMAGES", "TABLES", "index_part", "index_zip"]
 
 IS_WNID: Callable[[str], re.Match[str] | None] = re.compile(r"n\d{8}").fullmatch
 KAGGLE_IMAGES = "ILSVRC/Data/CLS-LOC/"
