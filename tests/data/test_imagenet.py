@@ -276,3 +276,11 @@ def test_names_that_are_not_unique_get_their_folders(tmp_path, cache):
     folder = ilsvrc.write(tmp_path, files | ilsvrc.devkit_files())
     ids = ["n01440764/2", "n01440764/10", "n01443537/2", "n01443537/10"]
     assert podium.data.open(folder).train.ids.tolist() == ids
+
+
+def test_a_link_to_the_tar_is_found_beside_its_devkit(tmp_path, cache):
+    folder = ilsvrc.as_official(tmp_path / "imagenet")
+    path = folder / "ILSVRC2012_img_train.tar"
+    path.rename(tmp_path / "elsewhere.tar")
+    path.symlink_to(tmp_path / "elsewhere.tar")
+    assert len(podium.data.open(path).evaluation) == NUM_VAL

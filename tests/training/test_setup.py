@@ -1,10 +1,12 @@
 import io
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from podium.data import Images
 from podium.data.encoded import EncodedPixels, Files
+from podium.errors import ImageError
 from podium.training import setup
 
 
@@ -56,3 +58,15 @@ def test_of_many_encoded_images_some_are_decoded(tmp_path, monkeypatch):
     rows = np.linspace(0, 89, 10).astype(np.int64)
     assert len(seen) == 10
     assert found == setup.mean_and_std(images_of(pixels[rows]))
+
+
+def test_encoded_images_that_cant_be_decoded_are_passed_over(tmp_path):
+    pixels = flat(5)
+    images = images_of(encoded(tmp_path, pixels))
+    data = bytearray((tmp_path / "all").read_bytes())
+    data[int(images.pixels.files.offsets[2])] = 0
+    (tmp_path / "all").write_bytes(data)
+    assert setup.mean_and_std(images) == setup.mean_and_std(images_of(pixels[[0, 1, 3, 4]]))
+    (tmp_path / "all").write_bytes(bytes(len(data)))
+    with pytest.raises(ImageError, match=r"4\.png"):
+        setup.mean_and_std(images)
