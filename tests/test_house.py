@@ -21,7 +21,7 @@ ROOMS = [
     "api",
     "cli",
 ]  # from left to right
-COMMON = {"errors", "files", "recipe", "run", "runtime", "standings"}
+COMMON = {"errors", "files", "recipe", "run", "runtime", "standings", "world"}
 
 
 def imported_parts(path: Path) -> set[str]:

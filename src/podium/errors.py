@@ -8,7 +8,8 @@
     ├── RecipeError              a recipe's key or value
     ├── RunError                 a run folder: missing, damaged, or of another kind of data
     ├── StorageError             the disk: full, not writable, gone
-    └── WeightsError             a file of weights: damaged, or of another network
+    ├── WeightsError             a file of weights: damaged, or of another network
+    └── WorldError               the other processes of one training: missing, silent, or unlike this one
 
 Each message is one or two lines: what is wrong, where (file, member, row), and what to do about it.
 """
@@ -23,6 +24,7 @@ __all__ = [
     "StorageError",
     "TableError",
     "WeightsError",
+    "WorldError",
 ]
 
 
@@ -60,3 +62,7 @@ class StorageError(PodiumError):
 
 class WeightsError(PodiumError):
     """A file of weights is damaged, or of another network."""
+
+
+class WorldError(PodiumError):
+    """Processes that should compute together can't: one is missing, silent, or unlike the others."""

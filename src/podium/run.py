@@ -40,12 +40,16 @@ class Run:
         path: the folder.
         recipe: as resolved when the training began.
         manifest: what is known of data, machine and results; plain JSON values.
+        writes: whether this process writes into the folder; of several that train together only the first does, and the
+            others need not even see it.
     """
 
-    def __init__(self, path: Path, recipe: Recipe, manifest: dict[str, Any]) -> None:
+    def __init__(self, path: Path, recipe: Recipe, manifest: dict[str, Any], *, writes: bool = True) -> None:
         self.path = path
         self.recipe = recipe
         self.manifest = manifest
+        self.writes = writes
+        self._is_finished: bool | None = None
 
     def __repr__(self) -> str:
         return f"Run('{self.path}')"
@@ -146,7 +150,12 @@ class Run:
     @property
     def is_finished(self) -> bool:
         """Whether the training came to its end."""
-        return self.model_path.is_file()
+        return self.model_path.is_file() if self._is_finished is None else self._is_finished
+
+    @is_finished.setter
+    def is_finished(self, value: bool) -> None:
+        """Where the folder can't be seen: what the process says that sees it."""
+        self._is_finished = value
 
     @property
     def is_imported(self) -> bool:
@@ -155,11 +164,14 @@ class Run:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Holds the run for this process; what a killed one left half-written is cleared away.
+        """Holds the run for this process, if it writes; what a killed one left half-written is cleared away.
 
         Raises:
             RunError: another process trains it.
         """
+        if not self.writes:
+            yield
+            return
         with storage_errors(self.path):
             lock = FileLock(self.path / ".lock", timeout=0)
             try:
@@ -174,10 +186,15 @@ class Run:
     def write_manifest(self, **changes: object) -> None:
         """Sets some keys of the manifest and writes it. Raises StorageError."""
         self.manifest.update(changes)
-        write_atomically(self.path / "manifest.json", json.dumps(self.manifest, indent=2, ensure_ascii=False) + "\n")
+        if self.writes:
+            write_atomically(
+                self.path / "manifest.json", json.dumps(self.manifest, indent=2, ensure_ascii=False) + "\n"
+            )
 
     def append_metrics(self, **values: object) -> None:
         """Adds a line to the metrics. Raises StorageError."""
+        if not self.writes:
+            return
         with storage_errors(self.metrics_path), self.metrics_path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(values) + "\n")
 
@@ -193,6 +210,8 @@ class Run:
 
     def rewind_metrics(self, step: int) -> None:
         """Drops the lines after `step`, which a resumed training writes again. Raises StorageError."""
+        if not self.writes:
+            return
         kept = [line for line in self.metrics() if line["step"] <= step]
         write_atomically(self.metrics_path, "".join(json.dumps(line) + "\n" for line in kept))
 

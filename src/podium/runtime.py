@@ -18,6 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from podium.errors import WorldError
+from podium.world import ALONE, World, join
+
 __all__ = ["Runtime", "describe_hardware", "describe_versions", "prepare", "random_stream", "send", "source_commit"]
 
 # glibc's mallopt parameters (malloc.h)
@@ -32,11 +35,13 @@ class Runtime:
         device: a CPU or a GPU.
         compute_dtype: of matrix products and convolutions: torch.bfloat16 or torch.float32.
         num_threads: that torch uses inside an operation, on a CPU.
+        world: the processes that compute together with this one.
     """
 
     device: torch.device
     compute_dtype: torch.dtype
     num_threads: int
+    world: World = ALONE
 
     def autocast(self) -> contextlib.AbstractContextManager[object]:
         """A context in which matrix products and convolutions run in `compute_dtype`."""
@@ -48,23 +53,55 @@ class Runtime:
 def prepare(precision: str = "auto", *, device: str = "auto", num_threads: int | None = None) -> Runtime:
     """Chooses device and precision, and sets torch's threads and the allocator for this process.
 
+    Where a launcher started several processes, it joins them; each takes the GPU of its local rank, or its share of the
+    machine's cores.
+
     Args:
         precision: "auto" (bf16 where the processor multiplies it natively), "bf16" or "fp32".
         device: "auto" (a GPU where there is one), or any name that torch knows.
         num_threads: within an operation; None: as many as there are cores for this process, or as OMP_NUM_THREADS says.
+
+    Raises:
+        WorldError: the other processes can't be joined, or there are more of them on this machine than GPUs.
     """
-    chosen = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
-    if num_threads is None and "OMP_NUM_THREADS" not in os.environ:
-        num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    world = join()
+    chosen = _device(device, world)
+    if num_threads is None and not _says_threads(world):
+        num_threads = max(1, num_usable_cores() // world.local_size)
     if num_threads is not None:
         torch.set_num_threads(num_threads)
     if chosen.type == "cpu":
         _keep_freed_memory()
     if chosen.type == "cuda":
         torch.backends.cudnn.benchmark = True  # every batch has the same shape
-    native = _has_native_bf16(chosen)
+    native = world.tell(_has_native_bf16(chosen))
     dtype = torch.bfloat16 if precision == "bf16" or (precision == "auto" and native) else torch.float32
-    return Runtime(chosen, dtype, torch.get_num_threads())
+    return Runtime(chosen, dtype, torch.get_num_threads(), world)
+
+
+def num_usable_cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _device(name: str, world: World) -> torch.device:
+    chosen = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+    if chosen.type != "cuda" or world.size == 1:
+        return chosen
+    if world.local_size > torch.cuda.device_count():
+        raise WorldError(
+            f"{world.local_size} processes were started on {world.hosts[world.rank]}, which has "
+            f"{torch.cuda.device_count()} GPU: start one for each (--nproc-per-node {torch.cuda.device_count()})."
+        )
+    chosen = torch.device("cuda", world.local_rank)
+    torch.cuda.set_device(chosen)
+    return chosen
+
+
+def _says_threads(world: World) -> bool:
+    """Whether OMP_NUM_THREADS is the user's word; for several processes, torchrun sets it to 1 by itself."""
+    threads = os.environ.get("OMP_NUM_THREADS")
+    return threads is not None and not (threads == "1" and world.local_size > 1)
 
 
 def send(tensor: Tensor, device: torch.device) -> Tensor:
@@ -95,6 +132,8 @@ def describe_hardware(runtime: Runtime) -> dict[str, object]:
         "precision": str(runtime.compute_dtype).removeprefix("torch."),
         "num_threads": runtime.num_threads,
     }
+    if runtime.world.size > 1:
+        found["num_processes"] = runtime.world.size
     if runtime.device.type == "cuda":
         found["gpu"] = torch.cuda.get_device_name(runtime.device)
     return found

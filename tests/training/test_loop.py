@@ -20,7 +20,7 @@ from podium.data import Images, hold_out
 from podium.errors import RecipeError, RunError, StorageError, WeightsError
 from podium.recipe import load_recipe
 from podium.runtime import prepare
-from podium.training import loop, setup
+from podium.training import pace, setup
 from podium.training.plan import Plan
 
 TINY = {"epochs": 2.0, "batch_size": 16, "precision": "fp32", "hold_out": 0.2}
@@ -172,7 +172,7 @@ def test_weights_of_another_network_are_refused_before_there_is_a_run(tiny_compe
 
 
 def test_looking_seldom_changes_no_weights_and_no_figure_of_an_epoch(tiny_competition, tiny_run, tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "_always_looks", lambda device: False)  # as on a GPU
+    monkeypatch.setattr(pace, "always_reads", lambda device: False)  # as on a GPU
     run = train(tiny_competition, tmp_path / "run")
     assert same(weights(run), weights(tiny_run))
     kept = ("step", "loss", "accuracy")

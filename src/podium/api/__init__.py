@@ -1,9 +1,10 @@
 """The public functions: each carries one step of the way from raw files to a submission."""
 
-from podium.api.common import open, open_for
+from podium.api.common import classifier_of, open, open_for
 from podium.api.compared import Comparison
 from podium.api.comparison import compare
 from podium.api.gluon import export_gluon, import_gluon
+from podium.api.jobs import open_run
 from podium.api.reporting import report
 from podium.api.results import evaluate, predict, predict_files, submit
 from podium.api.training import check_resumable, differences, resume, runtime_of, train
@@ -11,6 +12,7 @@ from podium.api.training import check_resumable, differences, resume, runtime_of
 __all__ = [
     "Comparison",
     "check_resumable",
+    "classifier_of",
     "compare",
     "differences",
     "evaluate",
@@ -18,6 +20,7 @@ __all__ = [
     "import_gluon",
     "open",
     "open_for",
+    "open_run",
     "predict",
     "predict_files",
     "report",

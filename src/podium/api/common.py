@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from podium import data as data_room
+from podium.api.jobs import open_run
 from podium.data import Dataset, Images, ImageStream, hold_out
 from podium.errors import DataError, RunError, StorageError
 from podium.evaluation import Predictions, predict_images
@@ -15,8 +16,9 @@ from podium.recipe import Recipe
 from podium.run import Run
 from podium.runtime import Runtime, prepare
 from podium.training import Parts
+from podium.world import World
 
-__all__ = ["OnBatch", "check_writable", "open", "open_for", "opened", "predict_with", "split"]
+__all__ = ["OnBatch", "check_writable", "classifier_of", "open", "open_for", "opened", "predict_with", "split"]
 
 OnBatch = Callable[[int, int], None]
 """Called with (images done, images in all)."""
@@ -56,9 +58,9 @@ def open_for(
         return open(path, image_size=size, progress=progress)  # other data than the run's may have no such choice
 
 
-def opened(run: Run | str | Path) -> Run:
-    """The run itself, or the one in that folder. Raises RunError."""
-    return run if isinstance(run, Run) else Run.open(run)
+def opened(run: Run | str | Path, world: World) -> Run:
+    """The run itself, or the one in that folder, which only rank 0 need see. Raises RunError."""
+    return run if isinstance(run, Run) else open_run(world, run)
 
 
 def split(images: Images, recipe: Recipe) -> Parts:
@@ -70,17 +72,27 @@ def split(images: Images, recipe: Recipe) -> Parts:
 def predict_with(
     run: Run, images: Images | ImageStream, runtime: Runtime | None, on_batch: OnBatch | None
 ) -> Predictions:
-    """A finished run's predictions, with its recipe's test-time augmentation. Raises RunError, and as a stream does."""
+    """A finished run's predictions, with its recipe's test-time augmentation. Raises RunError, and as a stream does.
+
+    Several processes share the images, and each gets all predictions.
+    """
     runtime = runtime or prepare(run.recipe.precision)
-    classifier = Classifier.load(run.model_path, runtime.device)
-    return predict_images(
-        classifier,
-        images,
-        runtime,
-        tta=run.recipe.tta,
-        tta_fraction=run.recipe.tta_fraction,
-        on_progress=on_batch,
-    )
+    with runtime.world.watched():
+        classifier = classifier_of(run, runtime.world).to(runtime.device)
+        return predict_images(
+            classifier,
+            images,
+            runtime,
+            tta=run.recipe.tta,
+            tta_fraction=run.recipe.tta_fraction,
+            on_progress=on_batch,
+        )
+
+
+def classifier_of(run: Run, world: World) -> Classifier:
+    """The run's, in every process, on the processor. Raises RunError: missing or damaged."""
+    with world.borrowed(run.model_path) as path, world.together():
+        return Classifier.load(path or run.model_path)
 
 
 def check_writable(path: Path) -> None:

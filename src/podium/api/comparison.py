@@ -27,6 +27,7 @@ from podium.files import sha256_of
 from podium.models import Classifier
 from podium.run import Run
 from podium.runtime import Runtime
+from podium.world import ALONE
 
 __all__ = ["compare"]
 
@@ -51,7 +52,7 @@ def compare(
         DataError: the data can't be read.
         RunError: fewer than two runs, one is named twice, isn't finished, knows other classes or has no hold-out.
     """
-    known = [opened(run) for run in runs]
+    known = [opened(run, ALONE) for run in runs]
     if len(known) < 2:
         raise RunError("Compare what? Name two runs or more; `podium runs` lists those there are.")
     places = [run.path.resolve() for run in known]

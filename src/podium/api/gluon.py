@@ -17,6 +17,7 @@ from podium.models import Classifier, Preprocessing, create
 from podium.recipe import load_recipe
 from podium.run import Run
 from podium.runtime import describe_versions, source_commit
+from podium.world import ALONE
 
 __all__ = ["CIFAR10_CLASSES", "export_gluon", "import_gluon"]
 
@@ -84,7 +85,7 @@ def export_gluon(run: Run | str | Path, path: str | Path) -> None:
         StorageError: `path` can't be written.
         WeightsError: the run's model is another.
     """
-    run = opened(run)
+    run = opened(run, ALONE)
     classifier = Classifier.load(run.model_path)
     check_named(classifier.model_name)
     check_writable(Path(path))

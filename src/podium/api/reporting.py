@@ -18,6 +18,7 @@ from podium.evaluation import Predictions, evaluate_predictions, pooled
 from podium.models import Classifier
 from podium.run import Run
 from podium.runtime import Runtime
+from podium.world import ALONE
 
 __all__ = ["report"]
 
@@ -53,8 +54,8 @@ def report(
         RunError: a run isn't finished, is damaged, or doesn't fit the data.
         StorageError: the file can't be written.
     """
-    run = opened(run)
-    others = [opened(other) for other in also]
+    run = opened(run, ALONE)
+    others = [opened(other, ALONE) for other in also]
     classifier = Classifier.load(run.model_path)
     path = run.path / "report.html" if path is None else Path(path)
     check_writable(path)

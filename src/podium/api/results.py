@@ -9,15 +9,16 @@ from typing import Literal
 
 import numpy as np
 
-from podium.api.common import OnBatch, check_writable, open_for, opened, predict_with, split
+from podium.api.common import OnBatch, check_writable, classifier_of, open_for, opened, predict_with, split
+from podium.api.jobs import same_everywhere
 from podium.data import Dataset, Images
 from podium.data.decode import decode
 from podium.delivery import write_submission
 from podium.errors import DataError, ImageError, RunError
 from podium.evaluation import Evaluation, Predictions, concatenated, ensemble, evaluate_predictions
-from podium.models import Classifier
 from podium.run import Run
 from podium.runtime import Runtime
+from podium.world import join
 
 __all__ = ["On", "evaluate", "labelled_as", "predict", "predict_files", "predict_sets", "sets_to_measure", "submit"]
 
@@ -50,10 +51,12 @@ def evaluate(
         RunError: the run isn't finished, has no hold-out, was trained on the images asked for, or knows other classes
             than the data.
     """
-    run = opened(run)
-    Classifier.load(run.model_path)  # a missing or damaged one is said before the data are read
-    dataset = open_for(run, data)
-    sets, what = sets_to_measure(run, dataset, on)
+    world = runtime.world if runtime is not None else join()
+    run = opened(run, world)
+    classifier_of(run, world)  # a missing or damaged one is said before the data are read
+    dataset = world.in_turn(lambda: open_for(run, data))
+    sets, what = world.in_turn(lambda: sets_to_measure(run, dataset, on))
+    same_everywhere(world, "data set", world.in_turn(lambda: dataset.fingerprint))
     return evaluate_predictions(predict_sets(run, dataset, sets, runtime, on_batch), what, run.recipe.tta)
 
 
@@ -121,7 +124,8 @@ def predict(
     Raises:
         RunError: the run isn't finished, or takes images of another size.
     """
-    return predict_with(opened(run), images, runtime, on_batch)
+    world = runtime.world if runtime is not None else join()
+    return predict_with(opened(run, world), images, runtime, on_batch)
 
 
 def predict_files(run: Run | str | Path, paths: Iterable[str | Path], *, runtime: Runtime | None = None) -> Predictions:
@@ -131,19 +135,23 @@ def predict_files(run: Run | str | Path, paths: Iterable[str | Path], *, runtime
         DataError: a file is missing or no image; nothing is predicted then.
         RunError: the run isn't finished.
     """
-    run = opened(run)
-    preprocessing = Classifier.load(run.model_path).preprocessing
-    names, pixels = [], []
-    for path in map(Path, paths):
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise ImageError(f"{path} can't be read: {error.strerror}.") from error
-        names.append(str(path))
-        pixels.append(decode(content, str(path), preprocessing.image_size))
-    if not names:
+    world = runtime.world if runtime is not None else join()
+    run = opened(run, world)
+    preprocessing = classifier_of(run, world).preprocessing
+    files = list(map(Path, paths))
+    if not files:
         raise DataError("No image file was given.")
-    return predict(run, Images(np.stack(pixels), None, np.array(names), preprocessing.classes), runtime=runtime)
+    mine = range(len(files))[world.part(len(files))]
+    pixels = np.zeros((len(files), *preprocessing.image_size, 3), np.uint8)  # of several processes each fills its part
+    with world.together():
+        for place in mine:
+            try:
+                content = files[place].read_bytes()
+            except OSError as error:
+                raise ImageError(f"{files[place]} can't be read: {error.strerror}.") from error
+            pixels[place] = decode(content, str(files[place]), preprocessing.image_size)
+    names = np.array([str(path) for path in files])
+    return predict(run, Images(pixels, None, names, preprocessing.classes), runtime=runtime)
 
 
 def submit(
@@ -176,27 +184,32 @@ def submit(
         StorageError: `path` or the cache can't be written.
     """
     # what must fail fails before the test set is read and predicted
-    members = [opened(run) for run in ([runs] if isinstance(runs, Run | str | Path) else runs)]
+    world = runtime.world if runtime is not None else join()
+    members = [opened(run, world) for run in ([runs] if isinstance(runs, Run | str | Path) else runs)]
     if not members:
         raise RunError("No run was given: name one or more.")
     places = [run.path.resolve() for run in members]
     if len(set(places)) < len(places):
         twice = next(run.path for run, place in zip(members, places, strict=True) if places.count(place) > 1)
         raise RunError(f"{twice} is named twice; each run of an ensemble counts once.")
-    sizes = {Classifier.load(run.model_path).preprocessing.image_size: run.path for run in members}
+    sizes = {classifier_of(run, world).preprocessing.image_size: run.path for run in members}
     if len(sizes) > 1:
         raise RunError(
             "The runs take images of different sizes, so they can't be one ensemble: "
             + ", ".join(f"{path} {height}×{width}" for (height, width), path in sizes.items())
             + "."
         )
-    check_writable(Path(path))
-    dataset = open_for(members[0], data)
+    world.first(lambda: check_writable(Path(path)))
+    dataset = world.in_turn(lambda: open_for(members[0], data))
+    world.in_turn(lambda: dataset.train)
     for run in members:
         _check_fits(run, dataset)
-    sample, stream = dataset.sample_submission, dataset.stream_test(STREAM_SIZE)
-    if stream is None and (evaluation := dataset.evaluation) is not None:
-        stream = evaluation.stream(STREAM_SIZE)
+    sample = world.in_turn(lambda: dataset.sample_submission)
+    stream = dataset.stream_test(STREAM_SIZE) if world.size == 1 else None
+    if stream is None:  # several processes: one of each machine packs all, then each reads its part only
+        same_everywhere(world, "data set", world.in_turn(lambda: dataset.fingerprint))
+        images = world.in_turn(lambda: dataset.evaluation if dataset.test is None else dataset.test)
+        stream = None if images is None else images.stream(STREAM_SIZE)
     if stream is None:
         raise DataError(f"{dataset.path} has no test images, so there is nothing to submit.")
 
@@ -205,12 +218,12 @@ def submit(
     for number, run in enumerate(members):
         before = number * len(stream)
         counted = None if on_batch is None else (lambda done, _, before=before: on_batch(before + done, num_all))
-        images = stream if number == 0 else stream.images()  # the first takes them as they are read
-        predictions.append(predict_with(run, images, runtime, counted))
+        is_read = number > 0 or world.size > 1  # else the first takes them as they are read
+        predictions.append(predict_with(run, stream.images() if is_read else stream, runtime, counted))
     together = ensemble(predictions)
     if together.labels is not None:
         together = labelled_as(together, dataset.classes)
-    write_submission(together, sample, Path(path))
+    world.first(lambda: write_submission(together, sample, Path(path)))
     return together
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import operator
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from podium.api.common import OnBatch, open, open_for, opened, predict_with, split
+from podium.api.jobs import begun, same_everywhere, settle, shared
 from podium.data import Dataset, Images
 from podium.errors import RunError
 from podium.evaluation import evaluate_predictions
@@ -17,6 +20,7 @@ from podium.recipe import Recipe, default_recipe, load_recipe
 from podium.run import Run
 from podium.runtime import Runtime, describe_hardware, describe_versions, prepare
 from podium.training import Parts, Progress, check, fit, new_manifest
+from podium.world import World, join
 
 __all__ = ["check_resumable", "differences", "resume", "runtime_of", "train"]
 
@@ -39,6 +43,8 @@ def train(
 ) -> Run:
     """Trains a network and measures it on the hold-out.
 
+    Started several times by a launcher such as torchrun, all processes train one network together: docs/SCALE.md.
+
     Args:
         data: what `open` gives, or what it takes.
         recipe: a Recipe, a shipped one's name, or a TOML file's path; None: `sprint`, or `sprint_small` for few images.
@@ -46,13 +52,15 @@ def train(
         init: weights to begin with, in place of random ones: a .safetensors file or one that torch saved, with
             torchvision's names for its architectures, or a run's model. A head for other classes is made anew.
         seed: decides initial weights, order and augmentation.
-        out: the run's folder; None: runs/<time>-<recipe>.
+        out: the run's folder; None: runs/<time>-<recipe>. A run that torchrun's job began before it was started anew is
+            gone on with.
         runtime: device and precision; None: the best there is, as the recipe's precision says.
         command: for the manifest: what was typed.
         on_begin: called with the run before the first step.
         on_progress: called after each step.
         on_batch: called after each batch of the evaluation at the end.
-        should_stop: asked after each step; True ends this sitting with a checkpoint.
+        should_stop: asked after each step, of several processes about once a second; True ends this sitting with a
+            checkpoint.
         checkpoint_seconds: at most so long, and a step, between two checkpoints.
 
     Returns:
@@ -60,20 +68,32 @@ def train(
 
     Raises:
         DataError, RecipeError, RunError, StorageError, WeightsError: as their names say; then there is no new run.
+        WorldError: another process is missing or silent.
     """
-    if out is not None:
-        Run.check_new(Path(out))
-    dataset = data if isinstance(data, Dataset) else open(data)
-    images = dataset.train
-    if not isinstance(recipe, Recipe):
-        recipe = default_recipe(len(images)) if recipe is None else load_recipe(recipe)
-    recipe = recipe.with_settings(settings or {})
-    parts = split(images, recipe)
-    initial = None if init is None else _weights_file(Path(init))
-    check(recipe, images, parts, initial)
+    world, folder = runtime.world if runtime is not None else join(), None if out is None else Path(out)
+    if folder is not None and world.job is None:
+        world.first(lambda: Run.check_new(folder))
+    dataset = data if isinstance(data, Dataset) else world.in_turn(lambda: open(data))
+    images = world.in_turn(lambda: dataset.train)
+    with world.together():
+        if not isinstance(recipe, Recipe):
+            recipe = default_recipe(len(images)) if recipe is None else load_recipe(recipe)
+        recipe = recipe.with_settings(settings or {})
+        parts = split(images, recipe)
+        initial = None if init is None or not world.is_first else _weights_file(Path(init))
+        check(recipe, images, parts, initial, world)
     runtime = runtime or prepare(recipe.precision)
-    manifest = new_manifest(dataset, recipe, parts, runtime, operator.index(seed), command, initial)
-    run = Run.create(None if out is None else Path(out), recipe, manifest)
+    seed = operator.index(seed)
+    same_everywhere(world, "data set", dataset.fingerprint)
+    same_everywhere(world, "recipe or seed", hashlib.sha256(f"{seed}\n{recipe.to_toml()}".encode()).hexdigest()[:16])
+
+    def make() -> Run:
+        if (known := begun(world, folder, recipe, seed, dataset.fingerprint)) is not None:
+            _note_sitting(known, runtime)
+            return known
+        return Run.create(folder, recipe, new_manifest(dataset, recipe, parts, runtime, seed, command, initial))
+
+    run = shared(world, make)
     return _sit(run, images, parts, runtime, on_begin, on_progress, on_batch, should_stop, checkpoint_seconds)
 
 
@@ -111,10 +131,13 @@ def resume(
     Raises:
         RunError: the data are not those that the run began with, the checkpoint is damaged, another process trains, or
             the run was imported.
+        WorldError: another process is missing or silent.
     """
-    run = opened(run)
+    world = runtime.world if runtime is not None else join()
+    run = opened(run, world)
     check_resumable(run)
-    dataset = open_for(run, data)
+    dataset = world.in_turn(lambda: open_for(run, data))
+    same_everywhere(world, "data set", world.in_turn(lambda: dataset.fingerprint))
     if dataset.fingerprint != run.manifest["data"]["fingerprint"]:
         raise RunError(
             f"{run.path} can't go on with {dataset.path}: it began with other data "
@@ -122,11 +145,18 @@ def resume(
         )
     images = dataset.train
     runtime = runtime or runtime_of(run)
+    world.first(lambda: _note_sitting(run, runtime))
+    parts = split(images, run.recipe)
+    if world.size > 1:  # it may not have begun with so many
+        check(run.recipe, images, parts, None, world)
+    return _sit(run, images, parts, runtime, on_begin, on_progress, on_batch, should_stop, checkpoint_seconds)
+
+
+def _note_sitting(run: Run, runtime: Runtime) -> None:
+    """Writes down that an unfinished training is gone on with, and what isn't as it was."""
     sitting = {"began": datetime.now(UTC).isoformat(timespec="seconds"), "differences": differences(run, runtime)}
     if not run.is_finished:
         run.write_manifest(resumed=[*run.manifest.get("resumed", []), sitting])
-    parts = split(images, run.recipe)
-    return _sit(run, images, parts, runtime, on_begin, on_progress, on_batch, should_stop, checkpoint_seconds)
 
 
 def check_resumable(run: Run) -> None:
@@ -142,14 +172,15 @@ def runtime_of(run: Run, num_threads: int | None = None) -> Runtime:
     """Device and precision as `run` began with, where this machine has them; another number of threads if given."""
     hardware = run.manifest["hardware"]
     precision = {"bfloat16": "bf16", "float32": "fp32"}.get(hardware["precision"], run.recipe.precision)
-    return prepare(precision, num_threads=num_threads or hardware["num_threads"])
+    same_number = join().size == hardware.get("num_processes", 1)  # else each has another share of the cores
+    return prepare(precision, num_threads=num_threads or (hardware["num_threads"] if same_number else None))
 
 
 def differences(run: Run, runtime: Runtime) -> list[str]:
     """What has changed since the run began that decides the bits of its weights, each in words; empty if nothing."""
-    then = {**run.manifest["hardware"], **run.manifest.get("versions", {})}
-    now = {**describe_hardware(runtime), **describe_versions()}
-    keys = ("processor", "device", "gpu", "precision", "num_threads", "torch")
+    then = {"num_processes": 1, **run.manifest["hardware"], **run.manifest.get("versions", {})}
+    now = {"num_processes": 1, **describe_hardware(runtime), **describe_versions()}
+    keys = ("processor", "device", "gpu", "precision", "num_processes", "num_threads", "torch")
     return [f"{key} {then.get(key)} → {now.get(key)}" for key in keys if then.get(key) != now.get(key)]
 
 
@@ -165,11 +196,13 @@ def _sit(
     checkpoint_seconds: float,
 ) -> Run:
     """Trains to the end or to the next stop, then measures."""
-    with run.locked():
+    world = runtime.world
+    with world.watched(), _locked(run, world):
+        settle(world, run)
         kept = images.subset(parts[1]) if len(parts[1]) else None
         if on_begin is not None:
             on_begin(run)
-        if run.is_finished:
+        if run.is_finished and run.writes:
             run.checkpoint_path.unlink(missing_ok=True)  # killed between the one and the other
         finished = run.is_finished or fit(
             run,
@@ -180,9 +213,17 @@ def _sit(
             should_stop=should_stop,
             checkpoint_seconds=checkpoint_seconds,
         )
-        if finished and kept is not None and "hold_out" not in run.manifest:
+        if finished and kept is not None and world.tell("hold_out" not in run.manifest):
             _measure_hold_out(run, kept, runtime, on_batch)
-    return run
+        return settle(world, run)
+
+
+@contextmanager
+def _locked(run: Run, world: World) -> Iterator[None]:
+    """Holds the run, by the process that writes; that another job's does is raised in all."""
+    with ExitStack() as stack:
+        world.first(lambda: stack.enter_context(run.locked()))
+        yield
 
 
 def _measure_hold_out(run: Run, images: Images, runtime: Runtime, on_batch: OnBatch | None) -> None:
@@ -190,7 +231,8 @@ def _measure_hold_out(run: Run, images: Images, runtime: Runtime, on_batch: OnBa
     began = time.monotonic()
     predictions = predict_with(run, images, runtime, on_batch)
     evaluation = evaluate_predictions(predictions, f"hold-out of {run.manifest['data']['name']}", run.recipe.tta)
-    predictions.save(run.hold_out_path)
+    if run.writes:
+        predictions.save(run.hold_out_path)
     figures: dict[str, Any] = {
         "num_images": evaluation.num_images,
         "accuracy": evaluation.accuracy,

@@ -4,6 +4,8 @@ Each image has its own draw, where the papers have one a batch. Blending is in i
 pixels.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +18,7 @@ from podium.augment.kernels import choose
 from podium.errors import RecipeError
 from podium.runtime import send
 
-__all__ = ["Mixed", "Mixer", "blend", "paste"]
+__all__ = ["Drawn", "Mixed", "Mixer", "blend", "paste"]
 
 _WHOLE_BITS = 16
 _WHOLE = 2**_WHOLE_BITS
@@ -36,6 +38,29 @@ class Mixed:
     pixels: Tensor
     partner: Tensor
     part: Tensor
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What was drawn for a batch, on the CPU.
+
+    Attributes:
+        partner: int64 (N,), as of `Mixed`.
+        part: float32 (N,), as of `Mixed`.
+        weights: int32 (N,), of `blend`; None: nothing is blended.
+        boxes: int64 (N, 4), of `paste`; None: nothing is pasted.
+    """
+
+    partner: Tensor
+    part: Tensor
+    weights: Tensor | None
+    boxes: Tensor | None
+
+    def of(self, rows: Tensor) -> Drawn:
+        """For the images at the places `rows`, int64 (M,), only; partners are still counted in the whole batch."""
+        weights = None if self.weights is None else self.weights[rows]
+        boxes = None if self.boxes is None else self.boxes[rows]
+        return Drawn(self.partner[rows], self.part[rows], weights, boxes)
 
 
 class Mixer:
@@ -74,6 +99,13 @@ class Mixer:
             `pixels` of the same memory order, and `partner` and `part` on the same device.
         """
         num_images, _, height, width = pixels.shape
+        drawn = self.draw(num_images, (height, width), generator)
+        partner = send(drawn.partner, pixels.device)
+        return Mixed(self.apply(pixels, pixels[partner], drawn), partner, send(drawn.part, pixels.device))
+
+    def draw(self, num_images: int, size: tuple[int, int], generator: torch.Generator) -> Drawn:
+        """What is done to each image of a batch; `size` is (H, W) of the images, `generator` as of `mix`."""
+        height, width = size
         partner = torch.randperm(num_images, generator=generator)
         # torch has no Beta that takes a generator
         rng = np.random.default_rng(int(torch.randint(_MAX_SEED, (1,), generator=generator)))
@@ -90,14 +122,22 @@ class Mixer:
             part -= (boxes[:, 2] * boxes[:, 3]).double() / (height * width)
         if weights is not None:
             part *= weights / _WHOLE  # one of both is 1
-        device = pixels.device
-        partner = send(partner, device)
-        others = pixels[partner]
-        if weights is not None:
-            pixels = blend(pixels, others, send(weights.to(torch.int32), device))
-        if boxes is not None:
-            pixels = paste(pixels, others, send(boxes, device))
-        return Mixed(pixels, partner, send(part.to(torch.float32), device))
+        whole = None if weights is None else weights.to(torch.int32)
+        return Drawn(partner, part.to(torch.float32), whole, boxes)
+
+    def apply(self, pixels: Tensor, others: Tensor, drawn: Drawn) -> Tensor:
+        """Does what was drawn.
+
+        Args:
+            pixels: uint8 (N, C, H, W) on any device, any strides.
+            others: the same, the partner of each.
+            drawn: for just these images.
+        """
+        if drawn.weights is not None:
+            pixels = blend(pixels, others, send(drawn.weights, pixels.device))
+        if drawn.boxes is not None:
+            pixels = paste(pixels, others, send(drawn.boxes, pixels.device))
+        return pixels
 
 
 def blend(pixels: Tensor, others: Tensor, weights: Tensor) -> Tensor:

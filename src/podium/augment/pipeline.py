@@ -117,14 +117,18 @@ class Pipeline:
             self._first_flips = alternating_mask(torch.arange(self.num_images), 0, self.seed)
         self.steps: list[Step] = [*self._colour_steps(), *self._geometric_steps(), *self._late_steps()]
 
-    def __call__(self, pixels: Tensor, indices: Tensor, epoch: int, generator: torch.Generator) -> Tensor:
-        """Augments a batch.
+    def __call__(
+        self, pixels: Tensor, indices: Tensor, epoch: int, generator: torch.Generator, rows: Tensor | None = None
+    ) -> Tensor:
+        """Augments a batch, or a part of it as it is augmented in the whole.
 
         Args:
-            pixels: uint8 (N, C, H, W) on any device, any strides; C is 3 if colours matter.
-            indices: int64 (N,), places of the images in the training set; on the CPU or the device of `pixels`.
+            pixels: uint8 (N, C, H, W) on any device, any strides; C is 3 if colours matter. With `rows`, only those.
+            indices: int64 (N,), places of the images in the training set; on the CPU or the device of `pixels`. With
+                `rows` those of the whole batch, for which all draws are made.
             epoch: from 0.
             generator: on the CPU, seeded by the caller for (seed, epoch, step).
+            rows: int64 on the CPU, places in the batch of the images at hand; None: all, in order.
 
         Returns:
             uint8 (N, C, H', W'), channels_last, on the device of `pixels`; `pixels` itself if every step is off.
@@ -132,6 +136,8 @@ class Pipeline:
         num_images, channels, height, width = pixels.shape
         batch = Batch(indices, (height, width), epoch, generator)
         draws = [step.draw(batch) for step in self.steps]
+        if rows is not None:
+            draws = [draw[send(rows, draw.device)] for draw in draws]
         draws = [
             draw if step.stays else send(draw, pixels.device) for step, draw in zip(self.steps, draws, strict=True)
         ]

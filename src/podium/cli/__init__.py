@@ -6,7 +6,8 @@ import warnings
 import typer
 
 from podium.cli import compare, data, demo, evaluate, export, import_gluon, listings, predict, report, submit, train
-from podium.errors import PodiumError
+from podium.errors import PodiumError, WorldError
+from podium.world.launch import is_first
 
 __all__ = ["app", "main"]
 
@@ -38,5 +39,6 @@ def main() -> None:
     try:
         app()
     except PodiumError as error:
-        print(f"podium: {error}", file=sys.stderr)  # noqa: T201
+        if is_first() or isinstance(error, WorldError):  # what is wrong for all, one process says
+            print(f"podium: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(2)

@@ -13,20 +13,24 @@ from typing import TYPE_CHECKING, Any, Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from podium.world.launch import is_first
+
 if TYPE_CHECKING:
     from podium import training
 
 __all__ = ["TrainingDisplay", "bars", "duration", "out", "print_json"]
 
-out = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)
+_is_quiet = not is_first()  # of several processes one speaks
+out = Console(quiet=_is_quiet, highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)
 """Results: on stdout; a file or pipe has no width that tables would have to fit."""
-_err = Console(stderr=True, highlight=False, markup=False)
+_err = Console(stderr=True, quiet=_is_quiet, highlight=False, markup=False)
 _PLAIN_SECONDS = 10.0  # between two lines, where the output is no terminal
 
 
 def print_json(value: Any) -> None:
     """One JSON document on stdout."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    if not _is_quiet:
+        sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def duration(seconds: float) -> str:

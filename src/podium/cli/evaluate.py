@@ -37,13 +37,13 @@ def evaluate(
     """Accuracy with its interval, per class, and the confusion matrix, on images that weren't trained on."""
     from podium import api, runtime
     from podium.cli.display import bars, print_json
-    from podium.models import Classifier
-    from podium.run import Run
+    from podium.world import join
 
-    known = Run.open(run)
-    Classifier.load(known.model_path)  # a missing or damaged one is said before the data are read
+    world = join()
+    known = api.open_run(world, run)
+    api.classifier_of(known, world)  # a missing or damaged one is said before the data are read
     with bars() as bar:
-        dataset = api.open_for(known, data, image_size=image_size, labels=labels, progress=bar)
+        dataset = world.in_turn(lambda: api.open_for(known, data, image_size=image_size, labels=labels, progress=bar))
         ready = runtime.prepare(known.recipe.precision, num_threads=threads)
         evaluation = api.evaluate(
             known,

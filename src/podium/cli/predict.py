@@ -24,9 +24,9 @@ def predict(
 
     from podium import api, runtime
     from podium.cli.display import out, print_json
-    from podium.run import Run
+    from podium.world import join
 
-    known = Run.open(run)
+    known = api.open_run(join(), run)
     ready = runtime.prepare(known.recipe.precision, num_threads=threads)
     predictions = api.predict_files(known, images, runtime=ready)
     answers = []

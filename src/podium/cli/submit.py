@@ -27,16 +27,19 @@ def submit(
     from podium.cli.display import out as console
     from podium.delivery import class_counts
     from podium.files import sha256_of
-    from podium.run import Run
+    from podium.world import join
 
-    opened = [Run.open(run) for run in runs]
+    world = join()
+    opened = [api.open_run(world, run) for run in runs]
     with bars() as bar:
-        dataset = api.open_for(opened[0], data, image_size=image_size, labels=labels, progress=bar)
+        dataset = world.in_turn(
+            lambda: api.open_for(opened[0], data, image_size=image_size, labels=labels, progress=bar)
+        )
         ready = runtime.prepare(opened[0].recipe.precision, num_threads=threads)
         predictions = api.submit(
             opened, dataset, out, runtime=ready, on_batch=lambda done, total: bar("Predicting", done, total)
         )
-    digest = sha256_of(out)
+    digest = world.first(lambda: sha256_of(out))
     counts = class_counts(predictions)
     if json:
         print_json({"submission": str(out), "num_rows": len(predictions), "sha256": digest, "class_counts": counts})

@@ -53,7 +53,8 @@ def train(
 ) -> None:
     """Train a network and measure it on a hold-out.
 
-    Ctrl-C stops after the step under way, with a checkpoint from which --resume goes on.
+    Ctrl-C stops after the step under way, with a checkpoint from which --resume goes on. Started by torchrun, many
+    processes on many machines train it together.
     """
     given = {"--recipe": recipe, "--set": setting, "--init": init, "--seed": seed, "--out": out}
     given |= {"--image-size": image_size, "--labels": labels}
@@ -67,20 +68,22 @@ def train(
     from podium.cli.display import out as console
     from podium.recipe import default_recipe, load_recipe
     from podium.run import Run
+    from podium.world import join
 
     # what is wrong with the arguments is said before data are read
-    settings = setting or []
-    chosen = load_recipe(recipe or "sprint", settings)
-    if out is not None:
-        Run.check_new(out)
+    settings, world = setting or [], join()
+    with world.together():
+        chosen = load_recipe(recipe or "sprint", settings)
+        if out is not None and world.is_first and world.job is None:  # a job may have been started anew
+            Run.check_new(out)
     with bars() as bar:
         if resume is not None:
-            known = Run.open(resume)
+            known = api.open_run(world, resume)
             api.check_resumable(known)
-            dataset = api.open_for(known, data, progress=bar)
+            dataset = world.in_turn(lambda: api.open_for(known, data, progress=bar))
         else:
-            dataset = api.open(str(data), image_size=image_size, labels=labels, progress=bar)
-        num_images = len(dataset.train)  # read now, under the bar
+            dataset = world.in_turn(lambda: api.open(str(data), image_size=image_size, labels=labels, progress=bar))
+        num_images = len(world.in_turn(lambda: dataset.train))  # read now, under the bar
         if recipe is None:
             chosen = default_recipe(num_images, settings)
 
@@ -93,6 +96,8 @@ def train(
         split, name = run.manifest["split"], run.manifest["data"]["name"]
         precision = str(ready.compute_dtype).removeprefix("torch.")
         machine = f"{ready.device}, {precision}, {ready.num_threads} thread{'s'[: ready.num_threads > 1]}"
+        if world.size > 1:
+            machine = f"{world.size} processes on {len(set(world.hosts))} machines, each {machine}"
         lines = [
             f"{run.recipe.name} on {name}: {split['num_train']:,} images to train on, "
             f"{split['num_hold_out']:,} held out; {machine}",
@@ -140,7 +145,7 @@ def train(
         else:
             console.print(f"Stopped. Go on with: podium train --resume {shlex.quote(str(run.path))}", soft_wrap=True)
         raise typer.Exit(130)
-    page = _write_report(run, dataset)
+    page = _write_report(run, dataset) if world.is_first else None
     _say_end(run, page, json=json)
 
 

@@ -18,6 +18,7 @@ from podium.evaluation.predictions import Predictions
 from podium.evaluation.tta import NUM_VIEWS, least_sure, logits_with_tta
 from podium.models import Classifier
 from podium.runtime import Runtime
+from podium.world import World
 
 __all__ = ["predict_images"]
 
@@ -41,6 +42,8 @@ def predict_images(
 ) -> Predictions:
     """Logits for every image.
 
+    Several processes take a part each, and every one gets all logits: the same as one would compute, in the same order.
+
     On a processor each of the runtime's threads takes batches of its own, so that none waits for another, nor for the
     archive that a stream may come from.
 
@@ -60,8 +63,9 @@ def predict_images(
     """
     classifier.eval()
     size = _batch_size(classifier, runtime)
-    stream = images if isinstance(images, ImageStream) else images.stream(size)
-    num_images, num_views = len(stream), NUM_VIEWS[tta]
+    stream = images if isinstance(images, ImageStream) else _part_stream(images, size, runtime.world)
+    world, num_images, num_views = runtime.world, len(stream), NUM_VIEWS[tta]
+    mine = world.part(num_images)
     is_twofold = tta_fraction < 1 and num_views > 1
     first_views = 1 if is_twofold else num_views
     num_later = round(num_images * tta_fraction) if is_twofold else 0
@@ -75,7 +79,7 @@ def predict_images(
             logits[rows] = some
             done += len(rows) * views
             if on_progress is not None:
-                on_progress(done * num_images // work, num_images)
+                on_progress(min(num_images, done * world.size * num_images // work), num_images)
 
     def first_look(_: npt.NDArray[np.int64], pixels: Tensor) -> Tensor:
         return logits_with_tta(classifier, pixels, "none" if is_twofold else tta)
@@ -86,10 +90,14 @@ def predict_images(
 
     with closing(stream.batches) as batches:
         expected = classifier.preprocessing.image_size
-        take(_compute(first_look, _cut(batches, size, expected), runtime), first_views)
+        own = batches if world.size == 1 else _within(batches, mine)
+        take(_compute(first_look, _cut(own, size, expected), runtime), first_views)
+    _merge(logits, np.arange(num_images), world)
     if num_later:
-        later = stream.images().batches(size, least_sure(logits, num_later))
+        rows = least_sure(logits, num_later)
+        later = stream.images().batches(size, rows[world.part(num_later)])
         take(_compute(second_look, later, runtime), num_views - first_views)
+        _merge(logits, rows, world)
     return Predictions(stream.ids, classifier.preprocessing.classes, logits, stream.labels)
 
 
@@ -110,6 +118,31 @@ def _cut(batches: Iterable[Batch], size: int, expected: tuple[int, int]) -> Gene
             )
         for start in range(0, len(rows), size):
             yield rows[start : start + size], pixels[start : start + size]
+
+
+def _part_stream(images: Images, size: int, world: World) -> ImageStream:
+    """All images' ids and labels, and batches of those that this process is to see: others aren't read."""
+    if world.size == 1:
+        return images.stream(size)
+    rows = np.arange(len(images))[world.part(len(images))]
+    return ImageStream(images.ids, images.labels, images.batches(size, rows), lambda: images)
+
+
+def _within(batches: Iterable[Batch], part: slice) -> Generator[Batch]:
+    """The images whose rows lie in `part`."""
+    for rows, pixels in batches:
+        inside = (rows >= part.start) & (rows < part.stop)
+        if inside.all():
+            yield rows, pixels
+        elif inside.any():
+            yield rows[inside], pixels[inside]
+
+
+def _merge(logits: npt.NDArray[np.float32], rows: npt.NDArray[np.int64], world: World) -> None:
+    """Puts every process's part of `rows` into all processes' `logits` (N, K)."""
+    if world.size > 1:
+        own = torch.from_numpy(logits[rows[world.part(len(rows))]])
+        logits[rows] = world.gather(own).numpy()
 
 
 def _compute(compute: Compute, batches: Iterable[Batch], runtime: Runtime) -> Generator[Computed]:

@@ -4,6 +4,7 @@ from podium.models import alexnet, densenet, googlenet, preact, resnet, seed, sp
 from podium.models.classifier import Classifier, Preprocessing
 from podium.models.operations import count_operations
 from podium.models.registry import Entry, create, entries, entry, register, resolve_form
+from podium.models.synced import sync_norms
 from podium.models.weights import fitting_weights, load_weights
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "load_weights",
     "register",
     "resolve_form",
+    "sync_norms",
 ]

@@ -11,7 +11,8 @@ convolution:
 - convolution with bias → BN (`conv_norm`): the batch's mean takes the bias out again, so it is never added.
 
 The mathematics is BN's, running statistics included; the order of rounding differs. Each function falls back to the
-plain modules where that doesn't apply: evaluation, no gradients, another device than a CPU, unusual layers.
+plain modules where that doesn't apply: evaluation, no gradients, another device than a CPU, unusual layers, statistics
+that several processes share.
 
 Shapes: N images, C channels before and K after the convolution, side S, n = N S S values a channel.
 """
@@ -196,7 +197,7 @@ class _ConvNormAdd(torch.autograd.Function):
 def _learns(norm: nn.BatchNorm2d) -> bool:
     """Whether gradients go through the batch's statistics, and running ones are kept as an exponential average."""
     usual = norm.affine and norm.track_running_stats and norm.momentum is not None
-    return norm.training and usual and torch.is_grad_enabled()
+    return type(norm) is nn.BatchNorm2d and norm.training and usual and torch.is_grad_enabled()
 
 
 def _folds(x: Tensor, norm: nn.BatchNorm2d, conv: nn.Conv2d) -> bool:

@@ -118,6 +118,9 @@ class Recipe:
     swa_from: float = 0.75
     """The part of the training from which on epochs' ends are averaged."""
 
+    sync_norm: bool = True
+    """Where several processes train: whether BN takes the statistics of all of them, as one process would, or each
+    those of its own part; the running ones are then the first's."""
     norm_momentum: float = 0.0
     """How fast BN's running statistics follow a batch's; 0: as the network has it."""
     label_smoothing: float = 0.0

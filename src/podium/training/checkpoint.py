@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from podium.errors import RunError
 from podium.files import write_atomically
 from podium.models import Preprocessing
+from podium.world import World
 
 __all__ = ["Part", "State", "load", "save"]
 
@@ -42,6 +43,7 @@ class State:
             in part.
         num_seen: of this epoch so far.
         train_seconds: spent on steps, over all sittings.
+        shares: of several processes, the part of loss_sum and num_hits that each holds; empty for one.
     """
 
     step: int = 0
@@ -49,6 +51,13 @@ class State:
     num_hits: float = 0.0
     num_seen: int = 0
     train_seconds: float = 0.0
+    shares: list[list[float]] = field(default_factory=list)
+
+    def sums_of(self, world: World) -> list[float]:
+        """What this process goes on from: its own sums; where there are more or fewer processes now, rank 0 has all."""
+        if len(self.shares) == world.size:
+            return self.shares[world.rank]
+        return [self.loss_sum, self.num_hits] if world.is_first else [0.0, 0.0]
 
 
 def save(path: Path, state: State, network: nn.Module, preprocessing: Preprocessing, parts: Mapping[str, Part]) -> None:

@@ -8,12 +8,15 @@ Shapes: N images a batch, K classes.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import ParamSpec, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.parallel import DistributedDataParallel
 
 from podium.models import Classifier
 from podium.recipe import Recipe
@@ -25,6 +28,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _MODES = {"default": None, "max": "max-autotune"}
+_WORLD_MODES = {"default": None, "max": "max-autotune-no-cudagraphs"}  # a graph can't hold what goes between processes
+_BUCKET_MEGABYTES = 25  # of gradients that go between processes at once, while others are still computed
 
 
 class Engine:
@@ -39,6 +44,7 @@ class Engine:
         self.runtime = runtime
         self._recipe = recipe
         self._classifier: Classifier | None = None
+        self._replica: DistributedDataParallel | None = None
         self._losses = self._compiled(self._eager_losses)
         self._blended_losses = self._compiled(self._eager_blended_losses)
         self._logits = self._compiled(self._eager_logits)
@@ -68,6 +74,28 @@ class Engine:
         self._classifier.preprocessing = classifier.preprocessing
         return self._classifier
 
+    def replicate(self) -> None:
+        """Gives every process rank 0's weights, and has gradients averaged over all; nothing where there is one."""
+        if self.runtime.world.size == 1:
+            return
+        # Which parameters have no gradient is looked for at each step, where some stop being trained. On a processor
+        # always: gradients then stay in their buckets, on which the order of summation depends, and so the bits.
+        looks = self.runtime.device.type == "cpu" or self._recipe.whiten_bias_epochs > 0
+        self.runtime.world.spread(dict(self.classifier.named_buffers()))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # broadcast_buffers has another name from torch 2.13 on
+            self._replica = DistributedDataParallel(
+                _Losses(self, has_unused=looks),
+                broadcast_buffers=False,
+                find_unused_parameters=looks,
+                gradient_as_bucket_view=True,
+                bucket_cap_mb=_BUCKET_MEGABYTES,
+            )
+
+    def apart(self, apart: bool) -> AbstractContextManager[object]:
+        """Within it gradients are added up in this process only, if `apart`."""
+        return self._replica.no_sync() if apart and self._replica is not None else nullcontext()
+
     def losses(
         self, pixels: Tensor, targets: Tensor, partner_targets: Tensor | None = None, part: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
@@ -82,13 +110,22 @@ class Engine:
         Returns:
             The losses, and float32 (N,): 1 where the guess is the target; of a blended image the part with that class.
         """
-        if self._recipe.compile == "max":
+        if self._recipe.compile == "max" and self.runtime.world.size == 1:
             # the last step's outputs may be overwritten
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         with self.runtime.autocast():
-            if partner_targets is None or part is None:
-                return self._losses(pixels, targets)
-            return self._blended_losses(pixels, targets, partner_targets, part)
+            if self._replica is not None:
+                losses, hits = self._replica(pixels, targets, partner_targets, part)
+                return losses, hits
+            return self.own_losses(pixels, targets, partner_targets, part)
+
+    def own_losses(
+        self, pixels: Tensor, targets: Tensor, partner_targets: Tensor | None, part: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """As `losses`, for this process alone."""
+        if partner_targets is None or part is None:
+            return self._losses(pixels, targets)
+        return self._blended_losses(pixels, targets, partner_targets, part)
 
     @torch.no_grad()
     def logits(self, pixels: Tensor) -> Tensor:
@@ -123,5 +160,27 @@ class Engine:
     def _compiled(self, function: Callable[P, T]) -> Callable[P, T]:
         if self._recipe.compile == "none":
             return function
+        modes = _MODES if self.runtime.world.size == 1 else _WORLD_MODES
         # A graph for each size of batch: a training has few, and a graph for any size is slower.
-        return torch.compile(function, dynamic=False, mode=_MODES[self._recipe.compile])
+        return torch.compile(function, dynamic=False, mode=modes[self._recipe.compile])
+
+
+class _Losses(nn.Module):
+    """What an engine computes, as the one call that torch's DistributedDataParallel wraps.
+
+    Args:
+        engine: that computes.
+        has_unused: whether a parameter is added that never has a gradient: torch warns where it looks for such and
+            finds none.
+    """
+
+    def __init__(self, engine: Engine, *, has_unused: bool) -> None:
+        super().__init__()
+        self.unused = nn.Parameter(torch.zeros(1, device=engine.runtime.device)) if has_unused else None
+        self.classifier = engine.classifier
+        self._compute = engine.own_losses
+
+    def forward(
+        self, pixels: Tensor, targets: Tensor, partner_targets: Tensor | None, part: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        return self._compute(pixels, targets, partner_targets, part)

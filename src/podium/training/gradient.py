@@ -30,6 +30,9 @@ class Batch:
         weights: float32 (N,), what each loss is multiplied by; None: 1.
         partner_targets: int64 (N,), classes of the images that these are blended with; None: with none.
         part: float32 (N,), the part of `targets` in each blended image, if they are.
+        indices: int64 (N,), places of the images in the training set; None: not known.
+        sizes: images in each part that is computed by itself; None: it is computed as one.
+        num_images: of the whole step, in all processes; None: just these.
     """
 
     pixels: Tensor
@@ -37,27 +40,31 @@ class Batch:
     weights: Tensor | None = None
     partner_targets: Tensor | None = None
     part: Tensor | None = None
+    indices: Tensor | None = None
+    sizes: tuple[int, ...] | None = None
+    num_images: int | None = None
 
-    def split(self, num_parts: int) -> Iterator[Batch]:
-        """Parts of nearly the same size, in order."""
-        if num_parts == 1:
+    def split(self) -> Iterator[Batch]:
+        """The parts, in order."""
+        sizes = self.sizes or (len(self.targets),)
+        if len(sizes) == 1:
             yield self
             return
         values = (self.pixels, self.targets, self.weights, self.partner_targets, self.part)
-        chunks = [None if value is None else value.tensor_split(num_parts) for value in values]
-        for place in range(num_parts):
-            pixels, targets, *others = (None if chunk is None else chunk[place] for chunk in chunks)
+        chunks = [None if value is None else torch.split(value, list(sizes)) for value in values]
+        for place in range(len(sizes)):
+            pixels, targets, weights, partners, part = (None if chunk is None else chunk[place] for chunk in chunks)
             assert pixels is not None
             assert targets is not None
-            yield Batch(pixels, targets, *others)
+            yield Batch(pixels, targets, weights, partners, part)
 
 
 class Gradient:
-    """Leaves the gradients of a batch in the network's parameters.
+    """Leaves the gradients of a batch in the network's parameters: of all processes' batches, if they share a step.
 
     Args:
         engine: computes the losses.
-        recipe: loss_reduction, accumulate, sam_radius, clip_norm.
+        recipe: loss_reduction, sam_radius, clip_norm.
         seed: of the training; names the draws within the network (dropout, stochastic depth).
     """
 
@@ -65,6 +72,7 @@ class Gradient:
         self._engine = engine
         self._recipe = recipe
         self._seed = seed
+        self._world = engine.runtime.world
 
     def __call__(self, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
         """The losses of the images, float32 (N,), detached, and how far each was right, float32 (N,), in [0, 1]."""
@@ -78,14 +86,18 @@ class Gradient:
         return losses, hits
 
     def _backward(self, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
-        scale = setup.loss_scale(self._recipe, len(batch.targets))
-        num_parts = min(self._recipe.accumulate, len(batch.targets) // 2)  # BN can't take a part of one image
-        losses, hits = [], []
-        with isolated_seed(self._seed, "network", step, device=batch.pixels.device):
-            for part in batch.split(max(1, num_parts)):
-                some, right = self._engine.losses(part.pixels, part.targets, part.partner_targets, part.part)  # (N,)
-                total = some.sum() if part.weights is None else some @ part.weights
-                torch.autograd.backward(total * scale)
+        num_images = len(batch.targets) if batch.num_images is None else batch.num_images
+        scale = setup.loss_scale(self._recipe, num_images) * self._world.size  # whose mean is taken, not the sum
+        rank = [self._world.rank] if self._world.rank else []  # other images, other draws
+        losses, hits, parts = [], [], list(batch.split())
+        with isolated_seed(self._seed, "network", step, *rank, device=batch.pixels.device):
+            for number, part in enumerate(parts, 1):
+                with self._engine.apart(number < len(parts)):
+                    some, right = self._engine.losses(
+                        part.pixels, part.targets, part.partner_targets, part.part
+                    )  # (N,)
+                    total = some.sum() if part.weights is None else some @ part.weights
+                    torch.autograd.backward(total * scale)
                 losses.append(some.detach())
                 hits.append(right)
         return (losses[0], hits[0]) if len(losses) == 1 else (torch.cat(losses), torch.cat(hits))
@@ -112,7 +124,7 @@ def _climbed(network: nn.Module, radius: float) -> Iterator[None]:
 @contextmanager
 def _still_statistics(network: nn.Module) -> Iterator[None]:
     """Within it BN's running statistics stay: those at the climbed weights aren't the network's."""
-    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.momentum = 0.0

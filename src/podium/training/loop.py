@@ -5,6 +5,9 @@
 Every random draw comes from a stream named by (seed, purpose, epoch or step), so a training that was killed and resumed
 on a processor ends with the same bits as one that ran through, on the same machine with the same number of threads.
 
+Several processes run this loop side by side (`runtime.world`): each takes its part of every batch, gradients are those
+of the whole, and rank 0 writes.
+
 Shapes: N images a batch, K classes.
 """
 
@@ -21,7 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from podium.augment import Mixer, shrink
+from podium.augment import Mixer
 from podium.data import Images
 from podium.errors import RunError
 from podium.models import Classifier
@@ -29,18 +32,19 @@ from podium.run import Run
 from podium.runtime import Runtime, isolated_seed, random_stream, send
 from podium.training import checkpoint, setup
 from podium.training.average import Average
+from podium.training.batches import Batches, share
 from podium.training.checkpoint import Part, State
 from podium.training.engine import Engine
-from podium.training.gradient import Batch, Gradient
+from podium.training.gradient import Gradient
 from podium.training.optimizers import Optimizers
 from podium.training.order import Order
+from podium.training.pace import Pace
 from podium.training.plan import Plan
 
 __all__ = ["Progress", "fit"]
 
 _EVALUATION_PIXELS = 1000 * 32 * 32
 _NUM_AVERAGE_PIXELS = 10_000 * 32 * 32  # that an average's BN is measured on
-_READ_SECONDS = 1.0  # at most so long, and a step, between two looks at a GPU's sums
 
 
 @dataclass(frozen=True)
@@ -52,8 +56,8 @@ class Progress:
         epoch: from 1, of the step just done.
         ends_epoch: whether that was its last step.
         num_epochs: in all; may be a fraction.
-        loss, accuracy: means over an epoch's images so far, as they were trained on; on a GPU as last read, at the end
-            of each epoch and about once a second.
+        loss, accuracy: means over an epoch's images so far, as they were trained on; on a GPU, and of several
+            processes, as last read: at the end of each epoch and about once a second.
         hold_out_accuracy: without test-time augmentation, where the step ended with a look at it; of the averaged
             weights, if there are such.
         images_per_second: median of the last steps, without evaluation.
@@ -94,7 +98,8 @@ def fit(
         runtime: device and precision.
         engine: of a former training of this recipe and runtime, whose compiled code is to be used again.
         on_progress: called after each step.
-        should_stop: asked after each step; True writes a checkpoint and ends this sitting.
+        should_stop: asked after each step, of several processes about once a second; True writes a checkpoint and ends
+            this sitting.
         checkpoint_seconds: at most so long, and a step, between two checkpoints.
 
     Returns:
@@ -105,22 +110,23 @@ def fit(
         RunError: the checkpoint is damaged, or the training diverged.
         StorageError: the disk is full or not writable; the last checkpoint stays.
     """
-    recipe, seed, device = run.recipe, int(run.manifest["seed"]), runtime.device
+    recipe, seed, device, world = run.recipe, int(run.manifest["seed"]), runtime.device, runtime.world
 
     # ---- data: uint8, resident on the device
     assert images.labels is not None
-    pixels = torch.from_numpy(np.require(images.pixels, requirements=["C", "W"])).to(device)  # (num_images, H, W, 3)
+    pixels = torch.from_numpy(np.require(images.resident, requirements=["C", "W"])).to(device)  # (num_images, H, W, 3)
     labels = torch.from_numpy(images.labels).to(device)
 
     # ---- network
     plan = Plan.from_recipe(recipe, len(images))
     orders = Order(len(images), seed, device, remembers=recipe.skip_learned > 0)
     engine = engine or Engine(recipe, runtime)
-    classifier = engine.begin(setup.new_classifier(recipe, seed, images))
+    classifier = engine.begin(setup.new_classifier(recipe, seed, images, runtime))
     network = classifier.network
     augment = setup.new_pipeline(recipe, seed, images.size, len(images), classifier.preprocessing.mean)
     optimizers = Optimizers(network, recipe, plan, runtime.compute_dtype)
     mixer = Mixer(recipe.mixup, recipe.cutmix)
+    batches = Batches(pixels, labels, augment, mixer, plan, recipe.accumulate, seed, world)
     gradient = Gradient(engine, recipe, seed)
     average = Average(classifier, recipe, plan) if recipe.average != "none" else None
     parts: dict[str, Part] = {"optimizer": optimizers, "order": orders}
@@ -128,21 +134,24 @@ def fit(
         parts["average"] = average
 
     # ---- go on from where a former sitting came to
-    if run.checkpoint_path.exists():
-        state = checkpoint.load(run.checkpoint_path, network, classifier.preprocessing, parts)
-    else:
-        began = time.monotonic()
-        setup.prepare_network(classifier, pixels, seed)
-        setup.take_initial_weights(classifier, run.manifest.get("init"))
-        state = State(train_seconds=time.monotonic() - began)
+    with world.borrowed(run.checkpoint_path) as kept:
+        if kept is not None:
+            state = checkpoint.load(kept, network, classifier.preprocessing, parts)
+        else:
+            began = time.monotonic()
+            setup.prepare_network(classifier, pixels, seed)
+            with world.together():
+                setup.take_initial_weights(classifier, run.manifest.get("init") if world.is_first else None)
+            state = State(train_seconds=time.monotonic() - began)
+    engine.replicate()
     run.rewind_metrics(state.step)
     optimizers.freeze(state.step)
-    totals = torch.tensor([state.loss_sum, state.num_hits], dtype=torch.float64, device=device)
+    totals = torch.tensor(state.sums_of(world), dtype=torch.float64, device=device)
     first_step = state.step
     durations: deque[float] = deque(maxlen=50)  # seconds of a step, at each of the last looks
     unread: list[float] = []  # seconds of the steps since the last look
     log_every = max(1, plan.steps_per_epoch // 20)
-    saved_at = read_at = time.monotonic()
+    pace = Pace(world, device, checkpoint_seconds, should_stop)
 
     def some_batches() -> Iterator[Tensor]:
         """Training images, as they are trained on: for an average's BN."""
@@ -151,10 +160,14 @@ def fit(
         for number, indices in enumerate(torch.split(send(order, device), recipe.batch_size)):
             if len(indices) > 1 or not number:
                 stream = random_stream(seed, "average", state.step, number)
-                yield augment(pixels[indices].permute(0, 3, 1, 2), indices, 0, stream)
+                rows = share(len(indices), 1, world).rows if recipe.sync_norm else None
+                here = indices if rows is None else indices[send(rows, device)]
+                yield augment(pixels[here].permute(0, 3, 1, 2), indices, 0, stream, rows)
 
     def final() -> Classifier:
         """What the training gives if it ends here."""
+        if not recipe.sync_norm:
+            world.spread(dict(network.named_buffers()))
         if average is None:
             return classifier
         with isolated_seed(seed, "average", state.step, device=device):
@@ -174,19 +187,13 @@ def fit(
 
         # ---- batch
         indices = order[place * recipe.batch_size : (place + 1) * recipe.batch_size]
-        batch = pixels[indices].permute(0, 3, 1, 2)  # (N, 3, H, W), channels_last
-        batch = augment(batch, indices, epoch, random_stream(seed, "augment", state.step))
-        batch = shrink(batch, plan.scale(state.step))
-        whole = Batch(batch, labels[indices], None if weights is None else weights[indices])
-        if mixer.is_on:
-            mixed = mixer.mix(batch, random_stream(seed, "mix", state.step))
-            partners = whole.targets[mixed.partner]
-            whole = replace(whole, pixels=mixed.pixels, partner_targets=partners, part=mixed.part)
+        batch = batches(indices, weights, epoch, state.step)  # (N, 3, H, W), channels_last
 
         # ---- forward, backward
         classifier.train()
-        losses, hits = gradient(whole, state.step)  # (N,) each
-        orders.note(indices, losses)
+        losses, hits = gradient(batch, state.step)  # (N,) each
+        if orders.remembers and batch.indices is not None:
+            orders.note(world.gather(batch.indices), world.gather(losses))
 
         # ---- schedule, step
         optimizers.step(state.step)
@@ -195,33 +202,30 @@ def fit(
         if average is not None:
             average.update(state.step + 1)
 
-        # ---- look: it makes the CPU wait for a GPU, which is therefore left alone for most steps
+        # ---- look: it makes the CPU wait for a GPU or other processes, which are left alone for most steps
         totals += torch.stack([losses.sum(), hits.sum()])
         state = replace(state, step=state.step + 1, num_seen=state.num_seen + len(indices))
         is_last = state.step == plan.num_steps
         ends_epoch = plan.ends_epoch(state.step)
-        stop = not is_last and should_stop()
-        saves = stop or (not is_last and time.monotonic() - saved_at >= checkpoint_seconds)
-        looks = _always_looks(device) or ends_epoch or saves or not durations
-        looks = looks or time.monotonic() - read_at >= _READ_SECONDS
-        if looks:
-            total_loss, total_hits = totals.tolist()
+        look = pace(state.step, ends_epoch=ends_epoch, is_last=is_last)
+        if look.reads:
+            sums = world.stack(totals).tolist()
+            total_loss, total_hits = (sum(each) for each in zip(*sums, strict=True))
             if not math.isfinite(total_loss):
                 raise RunError(
                     f"{run.path}: at step {state.step:,} the loss is no finite number: the training diverged.\n"
                     f"Train anew with a lower rate, such as --set learning_rate={recipe.learning_rate / 10:g}."
                 )
-            state = replace(state, loss_sum=total_loss, num_hits=total_hits)
+            state = replace(state, loss_sum=total_loss, num_hits=total_hits, shares=sums if world.size > 1 else [])
             loss, accuracy = total_loss / state.num_seen, total_hits / state.num_seen
-            read_at = time.monotonic()
         unread.append(time.monotonic() - step_began)
         state = replace(state, train_seconds=state.train_seconds + unread[-1])
-        if looks:
+        if look.reads:
             durations.append(sum(unread) / len(unread))
             unread.clear()
 
         # ---- log
-        if ends_epoch or (looks and (not _always_looks(device) or state.step % log_every == 0)):
+        if ends_epoch or (look.reads and (not pace.always_reads or state.step % log_every == 0)):
             run.append_metrics(
                 kind="epoch" if ends_epoch else "step",
                 step=state.step,
@@ -238,9 +242,10 @@ def fit(
             run.append_metrics(kind="hold-out", step=state.step, accuracy=hold_out_accuracy)
 
         # ---- checkpoint
-        if saves:
-            checkpoint.save(run.checkpoint_path, state, network, classifier.preprocessing, parts)
-            saved_at = time.monotonic()
+        if look.saves:
+            if run.writes:
+                checkpoint.save(run.checkpoint_path, state, network, classifier.preprocessing, parts)
+            pace.saved()
 
         if on_progress is not None:
             step_seconds = median(durations)
@@ -259,19 +264,16 @@ def fit(
                     seconds_left=(plan.num_steps - state.step) * step_seconds,
                 )
             )
-        if stop:
+        if look.stops:
             return False
 
     # ---- finish
     run.write_manifest(train_seconds=round(state.train_seconds, 1), num_steps=plan.num_steps)
-    final().save(run.model_path)  # from here on the run is finished
-    run.checkpoint_path.unlink(missing_ok=True)
+    trained = final()
+    if run.writes:
+        trained.save(run.model_path)  # from here on the run is finished
+        run.checkpoint_path.unlink(missing_ok=True)
     return True
-
-
-def _always_looks(device: torch.device) -> bool:
-    """Whether reading a sum costs nothing, since whoever reads it has computed it."""
-    return device.type == "cpu"
 
 
 def _is_due(every: int, epoch: int, *, is_last: bool) -> bool:
@@ -281,12 +283,13 @@ def _is_due(every: int, epoch: int, *, is_last: bool) -> bool:
 @torch.inference_mode()
 def _accuracy(classifier: Classifier, images: Images, runtime: Runtime) -> float:
     classifier.eval()
-    num_hits = 0
+    num_hits, mine = 0, runtime.world.part(len(images))
     size = max(1, _EVALUATION_PIXELS // (images.size[0] * images.size[1]))
     assert images.labels is not None
-    for start in range(0, len(images), size):
-        batch: Tensor = torch.from_numpy(np.array(images.pixels[start : start + size]))
+    for start in range(mine.start, mine.stop, size):
+        some = slice(start, min(start + size, mine.stop))
+        batch: Tensor = torch.from_numpy(np.array(images.pixels[some]))
         with runtime.autocast():
             guesses = classifier(batch.to(runtime.device).permute(0, 3, 1, 2)).argmax(1)
-        num_hits += int((guesses.cpu().numpy() == images.labels[start : start + size]).sum())
-    return num_hits / len(images)
+        num_hits += int((guesses.cpu().numpy() == images.labels[some]).sum())
+    return int(runtime.world.sum(torch.tensor(num_hits))) / len(images)

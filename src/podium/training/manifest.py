@@ -62,6 +62,7 @@ def new_manifest(
         "hardware": describe_hardware(runtime),
         "versions": describe_versions(),
         "commit": source_commit(),
+        **({} if (job := runtime.world.job) is None else {"job": {"id": job.id}}),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,15 @@ from torch import Tensor, nn
 from podium import models
 from podium.augment import Pipeline, scaled
 from podium.data import Images
-from podium.errors import RecipeError, RunError, WeightsError
+from podium.data.encoded import EncodedPixels
+from podium.errors import DataError, RecipeError, RunError, WeightsError
 from podium.files import sha256_of
-from podium.models import Classifier, Preprocessing, fitting_weights, load_weights
+from podium.models import Classifier, Preprocessing, fitting_weights, load_weights, sync_norms
 from podium.recipe import Recipe
-from podium.runtime import isolated_seed, random_stream, send
+from podium.runtime import Runtime, isolated_seed, random_stream, send
 from podium.training.optimizers import Optimizers
 from podium.training.plan import Plan
+from podium.world import ALONE, World
 
 __all__ = [
     "Parts",
@@ -36,12 +39,14 @@ __all__ = [
 ]
 
 _NUM_PREPARE_PIXELS = 5000 * 32 * 32  # for whitening filters: 4.8 million patches
+_NUM_MEASURED = 4000  # images
+_PIXELS_AT_ONCE = 1000 * 32 * 32
 
 Parts = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
 """Indices to train on, and indices held out."""
 
 
-def check(recipe: Recipe, images: Images, parts: Parts, init: Path | None = None) -> None:
+def check(recipe: Recipe, images: Images, parts: Parts, init: Path | None = None, world: World = ALONE) -> None:
     """Builds everything that a training needs, without memory, so that what can't be is said before a run is made.
 
     Args:
@@ -49,9 +54,10 @@ def check(recipe: Recipe, images: Images, parts: Parts, init: Path | None = None
         images: all labelled ones.
         parts: indices of those to train on, and of those held out.
         init: file of weights to begin with, if there is one.
+        world: the processes that train.
 
     Raises:
-        RecipeError: the recipe doesn't fit the data or the model.
+        RecipeError: the recipe doesn't fit the data, the model or the number of processes.
         WeightsError: the file isn't of this network.
     """
     assert images.labels is not None
@@ -78,8 +84,27 @@ def check(recipe: Recipe, images: Images, parts: Parts, init: Path | None = None
             form = models.resolve_form(recipe.model, recipe.form, images.size)
             models.resolve_form(recipe.model, form, scaled(images.size, min(recipe.grow_scales)))
     Optimizers(network, recipe, plan, torch.float32)
+    if world.size > 1 and not recipe.sync_norm:
+        _check_parts(network, recipe, plan, world)
     if init is not None:
         fitting_weights(network, init)
+
+
+def _check_parts(network: nn.Module, recipe: Recipe, plan: Plan, world: World) -> None:
+    """Raises RecipeError if some process's BN would have less than two images."""
+    if not any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules()):
+        return
+    sizes = {min(recipe.batch_size, number) for number in plan.num_images}
+    if recipe.last_batch == "keep":
+        sizes |= {number % recipe.batch_size for number in plan.num_images} - {0, 1}  # those are no batches
+    for size in sorted(sizes):
+        num_parts = max(1, min(recipe.accumulate, size // 2))
+        if size // num_parts // world.size < 2:
+            raise RecipeError(
+                f"sync_norm = false needs two images a process in every part of a batch, and a batch of {size:,} has "
+                f"less for {world.size} processes.\n"
+                "Set sync_norm = true, a larger batch_size, last_batch = 'drop', or start fewer processes."
+            )
 
 
 def new_pipeline(
@@ -104,14 +129,19 @@ def new_network(recipe: Recipe, num_classes: int, image_size: tuple[int, int]) -
     )
 
 
-def new_classifier(recipe: Recipe, seed: int, images: Images) -> Classifier:
-    """Initial weights, and the preprocessing measured on the training images where the recipe doesn't state it."""
+def new_classifier(recipe: Recipe, seed: int, images: Images, runtime: Runtime | None = None) -> Classifier:
+    """Initial weights, and the preprocessing measured on the training images where the recipe doesn't state it.
+
+    Of several processes that train together, `runtime`'s, BN takes the statistics of all, if the recipe says so.
+    """
     with isolated_seed(seed, "weights"):
         network = new_network(recipe, len(images.classes), images.size)
     if recipe.norm_momentum:
         for module in network.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.momentum = recipe.norm_momentum
+    if runtime is not None and recipe.sync_norm:
+        sync_norms(network, runtime.world, runtime.device)
     mean, std = (recipe.mean, recipe.std) if recipe.mean else mean_and_std(images)
     preprocessing = Preprocessing(images.classes, images.size, _three(mean), _three(std))
     form = models.resolve_form(recipe.model, recipe.form, images.size)
@@ -164,16 +194,44 @@ def _three(values: tuple[float, ...]) -> tuple[float, float, float]:
 
 
 def mean_and_std(images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Per channel over all pixels, in [0, 1], by counting each of the 256 values."""
+    """Per channel over all pixels, in [0, 1], by counting each of the 256 values.
+
+    Of images that are decoded when they are asked for, some are taken, spread evenly over all: as many as tell the mean
+    to a few thousandths. Those that can't be decoded are passed over here: it is training that says what becomes of
+    them.
+
+    Raises:
+        DataError: none of these can be decoded.
+    """
     counts = np.zeros((3, 256), np.int64)
-    for start in range(0, len(images), 1000):  # bincount makes eight bytes of each
-        some = images.pixels[start : start + 1000]
+    for some in _decoded(images.pixels) if isinstance(images.pixels, EncodedPixels) else _pieces(images):
         counts += [np.bincount(some[..., channel].ravel(), minlength=256) for channel in range(3)]
     values = np.arange(256) / 255
     mean = counts @ values / counts.sum(1)
     variance = counts @ values**2 / counts.sum(1) - mean**2
     std = np.sqrt(np.maximum(variance, 1e-6))  # a channel that is the same everywhere must not divide by 0
     return tuple(mean.round(6).tolist()), tuple(std.round(6).tolist())
+
+
+def _pieces(images: Images) -> Iterator[npt.NDArray[np.uint8]]:
+    """All pixels, some at a time, since bincount makes eight bytes of each."""
+    step = max(1, _PIXELS_AT_ONCE // (images.size[0] * images.size[1]))
+    return (images.resident[start : start + step] for start in range(0, len(images), step))
+
+
+def _decoded(pixels: EncodedPixels) -> Iterator[npt.NDArray[np.uint8]]:
+    """Some images, spread evenly, that can be decoded."""
+    failure, num_decoded = None, 0
+    for row in np.unique(np.linspace(0, len(pixels) - 1, _NUM_MEASURED).astype(np.int64)):
+        try:
+            found = pixels[int(row)]
+        except DataError as error:
+            failure = error
+        else:
+            num_decoded += 1
+            yield found
+    if failure is not None and not num_decoded:
+        raise failure
 
 
 def loss_scale(recipe: Recipe, num_images: int) -> float:
