@@ -2,8 +2,8 @@
 
     python bench/tiny_ilsvrc.py OUT [--classes 1000] [--train 4] [--val 1] [--test 1] [--size 500 375] [--seed 0]
 
-The images are JPEGs of about 110 KB at 500×375, as the real ones are: a coarse pattern of colours that its class has,
-one of its own, and fine grain. Numbers of the devkit's classes follow no order of their names, as in the real one.
+The images are JPEGs of about 100 KB at 500×375, much as the real ones are: a coarse pattern of colours that its class
+has, one of its own, and fine grain. The devkit's numbers of classes follow no order of names, as in the real one.
 --train, --val and --test are images of each class. The same seed gives the same files.
 """
 
@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-GRAIN, QUALITY = 22, 92  # grey levels of noise, and JPEG's quality: about 110 KB at 500×375
+GRAIN, QUALITY = 22, 92  # grey levels of noise, and JPEG's quality: about 100 KB at 500×375
 FIELDS = ("ILSVRC2012_ID", "WNID", "words", "gloss", "num_children", "children", "wordnet_height", "num_train_images")
 
 

@@ -199,6 +199,19 @@ def test_two_images_of_one_name(tmp_path, cache):
         index_part(path)
 
 
+def test_a_tar_that_changes_while_it_is_listed(tmp_path, cache):
+    path = tmp_path / "val.tar"
+    path.write_bytes(ilsvrc.tar_of(ilsvrc.val_images()))
+
+    def progress(*_):
+        path.write_bytes(path.read_bytes() + bytes(10240))
+
+    with path.open("ab") as file:
+        file.truncate(2_000_000)  # less than a MB isn't worth a word of progress
+    with pytest.raises(ArchiveError, match="was changed while it was read"):
+        index_part(path, progress)
+
+
 def test_an_absurdly_large_image(tmp_path, cache):
     with pytest.raises(ArchiveError, match="more than 134,217,728 is refused"):
         IndexBuilder("some").admits("x.JPEG", archive.MAX_MEMBER_BYTES + 1)
