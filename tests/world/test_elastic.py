@@ -41,7 +41,7 @@ def started(task, *words, before=(), **env):
     """A torchrun that runs the worker; killed with its processes at the end, if it is still there."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", **env}
     command = [*before, sys.executable, "-m", "torch.distributed.run", *words, str(WORKER), json.dumps(task)]
-    with Path(task["out"] + f".{len(before)}-{words[-1]}.err").open("w+") as err:
+    with Path(task["out"] + f".{words[-1]}.err").open("w+") as err:
         process = subprocess.Popen(command, stdout=err, stderr=err, env=environment, start_new_session=True)
         try:
             yield process, err
@@ -119,7 +119,8 @@ def test_a_host_cut_off_for_a_while_changes_no_bit(tiny_competition, tmp_path, u
     def torchrun(number):
         words = ["--nnodes", "2", "--nproc-per-node", "1", "--max-restarts", "3", "--rdzv-id", "night"]
         words += ["--rdzv-backend", "c10d", "--rdzv-endpoint", f"10.77.0.1:{port}"]
-        words += ["--local-addr", f"10.77.0.{number}"]
+        # what a machine finds out by itself from its own name, which these two share
+        words += ["--local-addr", f"10.77.0.{number}", "--rdzv-conf", f"is_host={number == 1}"]
         before = ("ip", "netns", "exec", two_hosts[number - 1])
         env = {"GLOO_SOCKET_IFNAME": "cable", "PODIUM_TIMEOUT": "60" if is_short else "3"}
         return started(task, *words, before=before, **env)
