@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import distributed
+
 __all__ = ["Answer", "answers", "free_port"]
 
 _context = multiprocessing.get_context("forkserver")
@@ -33,9 +35,14 @@ class Answer:
     err: str
 
 
-def answers(num: int, task: str, *given: Any, env: dict[str, str] | None = None) -> list[Answer]:
-    """What `num` processes answer to a task, in the order of ranks; values and arguments are JSON's kinds."""
-    port = free_port()
+def answers(
+    num: int, task: str, *given: Any, env: dict[str, str] | None = None, lost: tuple[int, ...] = ()
+) -> list[Answer]:
+    """What `num` processes answer to a task, in the order of ranks; values and arguments are JSON's kinds.
+
+    They meet in this process, as in torchrun's. For those that are `lost` it doesn't wait.
+    """
+    store = distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     with tempfile.TemporaryDirectory() as folder:
         places = [Path(folder) / str(rank) for rank in range(num)]
         processes = []
@@ -47,15 +54,16 @@ def answers(num: int, task: str, *given: Any, env: dict[str, str] | None = None)
                 "LOCAL_RANK": rank,
                 "LOCAL_WORLD_SIZE": num,
                 "MASTER_ADDR": "127.0.0.1",
-                "MASTER_PORT": port,
+                "MASTER_PORT": store.port,
+                "TORCHELASTIC_USE_AGENT_STORE": "True",
                 "OMP_NUM_THREADS": 1,
                 "PODIUM_TIMEOUT": 120,
             }
             environment = {**os.environ, **{name: str(word) for name, word in words.items()}, **(env or {})}
             processes.append(_context.Process(target=_begin, args=(str(place), environment, task, given), daemon=True))
             processes[-1].start()
-        for process in processes:
-            process.join(_SECONDS)
+        for rank, process in enumerate(processes):
+            process.join(0 if rank in lost else _SECONDS)
         for process in processes:
             process.kill()
             process.join()

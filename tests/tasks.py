@@ -175,8 +175,10 @@ def predict_others(run: str) -> str:
 # ---- training, and the command line
 
 
-def train(data: str, out: str, recipe: str, settings: dict[str, Any], stop_at: int = 0) -> dict[str, Any]:
-    """Trains; stopped after a step and resumed, if so asked."""
+def train(
+    data: str, out: str, recipe: str, settings: dict[str, Any], stop_at: int = 0, resumes: bool = True
+) -> dict[str, Any]:
+    """Trains; stopped after a step, if so asked, and then resumed."""
     world = join()
     steps = iter(range(1, 10_000))
     run = podium.train(
@@ -184,9 +186,12 @@ def train(data: str, out: str, recipe: str, settings: dict[str, Any], stop_at: i
         load_recipe(recipe).with_settings(settings),
         out=out,
         should_stop=lambda: stop_at > 0 and next(steps) >= stop_at and world.rank == world.size - 1,
+        checkpoint_seconds=0 if stop_at else 60,  # 0: it is asked after each step
     )
     if stop_at:
         assert not run.is_finished
+        if not resumes:
+            return {}
         run = podium.resume(out)
     files = sorted(path.name for path in Path(out).iterdir()) if world.is_first else []
     return {

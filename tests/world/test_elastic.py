@@ -110,6 +110,7 @@ def two_hosts():
                 ip("netns", "delete", host)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", ["shorter than the timeout", "longer than the timeout"])
 def test_a_host_cut_off_for_a_while_changes_no_bit(tiny_competition, tmp_path, untroubled, two_hosts, cut):
     is_short = cut.startswith("shorter")

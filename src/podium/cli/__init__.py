@@ -31,7 +31,8 @@ app.command()(listings.models)
 app.command()(listings.runs)
 
 
-_UsageError = typer.BadParameter.__mro__[1]  # a wrong option or argument, of which typer exports this kind only
+# A wrong option or argument: typer exports one kind of it only.
+_UsageError: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "UsageError")
 
 
 def main() -> None:
