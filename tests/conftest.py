@@ -2,6 +2,7 @@
 
 import io
 import os
+import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
@@ -13,6 +14,8 @@ import pytest
 from PIL import Image
 
 import podium
+
+sys.path.insert(0, str(Path(__file__).parent))  # `processes` and `tasks`, which tests of several rooms take
 
 SHARED = Path(__file__).parents[2] / "shared"
 

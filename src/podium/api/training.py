@@ -43,7 +43,7 @@ def train(
 ) -> Run:
     """Trains a network and measures it on the hold-out.
 
-    Started several times by a launcher such as torchrun, all processes train one network together: docs/SCALE.md.
+    Started several times by a launcher such as torchrun, all processes train one network together: docs/DISTRIBUTED.md.
 
     Args:
         data: what `open` gives, or what it takes.

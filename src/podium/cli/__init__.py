@@ -33,12 +33,22 @@ app.command()(listings.models)
 app.command()(listings.runs)
 
 
+# A wrong option or argument: typer exports one kind of it only.
+_UsageError: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "UsageError")
+
+
 def main() -> None:
-    """Runs the command; what the user can mend is said in a line or two on stderr, with exit status 2."""
+    """Runs the command; what the user can mend is said in a line or two on stderr, with exit status 2.
+
+    Of several processes the first says it, unless what is wrong is between them.
+    """
     warnings.filterwarnings("ignore", module="PIL")  # of damaged images, which get an error of their own
     try:
-        app()
+        status = app(standalone_mode=is_first())  # else typer says nothing, and raises what it would say
+        sys.exit(status if isinstance(status, int) else 0)
+    except _UsageError:
+        sys.exit(2)
     except PodiumError as error:
-        if is_first() or isinstance(error, WorldError):  # what is wrong for all, one process says
+        if is_first() or isinstance(error, WorldError):
             print(f"podium: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -58,12 +59,13 @@ def predict_images(
             first is the share of the work that is done, counted in images.
 
     Raises:
-        RunError: the images are of another size.
+        RunError: the images are of another size, or another process has others.
         DataError, StorageError: of a stream, as its batches raise.
     """
     classifier.eval()
     size = _batch_size(classifier, runtime)
     stream = images if isinstance(images, ImageStream) else _part_stream(images, size, runtime.world)
+    _check_same(stream, runtime.world)
     world, num_images, num_views = runtime.world, len(stream), NUM_VIEWS[tta]
     mine = world.part(num_images)
     is_twofold = tta_fraction < 1 and num_views > 1
@@ -126,6 +128,19 @@ def _part_stream(images: Images, size: int, world: World) -> ImageStream:
         return images.stream(size)
     rows = np.arange(len(images))[world.part(len(images))]
     return ImageStream(images.ids, images.labels, images.batches(size, rows), lambda: images)
+
+
+def _check_same(stream: ImageStream, world: World) -> None:
+    """Raises RunError, in every process, unless all have the same images in the same order."""
+    if world.size == 1:
+        return
+    each = world.each(hashlib.sha256(stream.ids.astype(np.str_).tobytes()).hexdigest())
+    for rank, other in enumerate(each):
+        if other != each[0]:
+            raise RunError(
+                f"{world.name(rank).capitalize()} has other images than rank 0, or in another order.\n"
+                "All processes need the same data and the same command."
+            )
 
 
 def _within(batches: Iterable[Batch], part: slice) -> Generator[Batch]:

@@ -62,13 +62,16 @@ def launch() -> Launch | None:
     local_rank, local_size = _number("LOCAL_RANK", 0), _number("LOCAL_WORLD_SIZE", 1)
     if not (0 <= rank < size and 0 <= local_rank < local_size):
         raise WorldError(f"RANK = {rank} of WORLD_SIZE = {size} can't be: start podium with torchrun.")
+    port = _number("MASTER_PORT", 0)
+    if size > 1 and not 0 < port < 65536:
+        raise WorldError(f"MASTER_PORT = {port} can't be: ports are 1 … 65535. Start podium with torchrun.")
     return Launch(
         rank=rank,
         size=size,
         local_rank=local_rank,
         local_size=local_size,
         address=os.environ.get("MASTER_ADDR", ""),
-        port=_number("MASTER_PORT", 0),
+        port=port,
         is_hosted=os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True",
         job=_job(),
     )
