@@ -67,6 +67,8 @@ def run_python(code: str) -> str:
     return done.stdout.strip()
 
 
-@pytest.mark.parametrize("module", ["podium", "podium.cli", "podium.recipe", "podium.run", "podium.data"])
+@pytest.mark.parametrize(
+    "module", ["podium", "podium.cli", "podium.recipe", "podium.run", "podium.data", "podium.checkup"]
+)
 def test_importing_brings_no_torch(module):
     assert run_python(f"import sys, {module}; print('torch' in sys.modules)") == "False"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from podium.api import evaluate, open, predict, predict_files, resume, submit, train
+    from podium.checkup import Checkup, doctor
     from podium.data import Dataset, Images
     from podium.errors import PodiumError
     from podium.evaluation import Evaluation, Predictions
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from podium.run import Run
 
 __all__ = [
+    "Checkup",
     "Dataset",
     "Evaluation",
     "Images",
@@ -29,6 +31,7 @@ __all__ = [
     "Predictions",
     "Recipe",
     "Run",
+    "doctor",
     "evaluate",
     "load_recipe",
     "open",
@@ -40,6 +43,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Checkup": "podium.checkup",
     "Dataset": "podium.data",
     "Evaluation": "podium.evaluation",
     "Images": "podium.data",
@@ -47,6 +51,7 @@ _HOMES = {
     "Predictions": "podium.evaluation",
     "Recipe": "podium.recipe",
     "Run": "podium.run",
+    "doctor": "podium.checkup",
     "load_recipe": "podium.recipe",
 }
 

@@ -18,6 +18,7 @@ GOOD = Machine(
     cores="0-7",
     core_quota=None,
     num_usable_cores=8,
+    num_processes=1,
     bf16=("AVX-512 BF16",),
     memory_bytes=32 * GIB,
     available_bytes=24 * GIB,
@@ -56,7 +57,11 @@ def test_of_a_good_machine_there_is_nothing_to_say():
         ({"core_quota": 2.0, "num_usable_cores": 2}, Level.HINT, "2 of 8"),
         ({"cores": "0-1", "num_usable_cores": 2}, Level.HINT, "cores 0-1"),
         ({"num_usable_cores": 4}, Level.SLOW, "8 threads, for 4 cores"),
-        ({"torch": replace(GOOD.torch, num_threads=1)}, Level.SLOW, "1 of 8"),
+        (
+            {"torch": replace(GOOD.torch, num_threads=1), "settings": {"OMP_NUM_THREADS": "1"}},
+            Level.SLOW,
+            "1 of 8",
+        ),
         ({"torch": replace(GOOD.torch, has_onednn=False)}, Level.SLOW, "oneDNN"),
         ({"bf16": ()}, Level.SLOW, "fp32"),
         ({"compiler": None}, Level.HINT, "compiler"),
@@ -76,7 +81,8 @@ def test_what_is_wrong_is_said(change, level, word):
 
 
 def test_a_gpu_makes_the_processors_lacks_unimportant():
-    lacking = replace(GOOD, bf16=(), compiler=None, torch=replace(GOOD.torch, num_threads=1))
+    one = replace(GOOD.torch, num_threads=1)
+    lacking = replace(GOOD, bf16=(), compiler=None, torch=one, settings={"OMP_NUM_THREADS": "1"})
     assert advise(lacking) != []
     assert advise(replace(lacking, gpus=(H100,))) == []
 

@@ -5,11 +5,14 @@ from podium.api.gluon import export_gluon, import_gluon
 from podium.api.jobs import open_run
 from podium.api.results import evaluate, predict, predict_files, submit
 from podium.api.training import check_resumable, differences, resume, runtime_of, train
+from podium.checkup import Checkup, doctor
 
 __all__ = [
+    "Checkup",
     "check_resumable",
     "classifier_of",
     "differences",
+    "doctor",
     "evaluate",
     "export_gluon",
     "import_gluon",

@@ -94,17 +94,17 @@ def _about_cores(machine: Machine) -> Iterator[Finding]:
     build = machine.torch
     if build is None:
         return
-    if build.num_threads > machine.num_usable_cores:
+    num_threads = build.num_threads * machine.num_processes
+    if machine.num_processes == 1 and num_threads > machine.num_usable_cores:
         yield Finding(
             Level.SLOW,
-            f"OMP_NUM_THREADS makes {build.num_threads} threads, for {machine.num_usable_cores} cores: they wait for "
-            "each other.",
+            f"OMP_NUM_THREADS makes {num_threads} threads, for {machine.num_usable_cores} cores, where they wait.",
             "Unset it: podium takes one a core by itself.",
         )
-    elif build.num_threads < machine.num_usable_cores and not machine.gpus:
+    elif num_threads < machine.num_usable_cores and "OMP_NUM_THREADS" in machine.settings and not machine.gpus:
         yield Finding(
             Level.SLOW,
-            f"OMP_NUM_THREADS leaves {build.num_threads} of {machine.num_usable_cores} cores to podium.",
+            f"OMP_NUM_THREADS leaves {num_threads} of {machine.num_usable_cores} cores to podium.",
             "Unset it, or give --threads, unless another program needs the others.",
         )
     if machine.gpus:

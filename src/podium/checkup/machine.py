@@ -76,6 +76,7 @@ class Machine:
         cores: those that this process may run on, such as "0-3".
         core_quota: cores' worth of time that its container has; None: no limit.
         num_usable_cores: what both leave.
+        num_processes: of podium's that share them: as many as a launcher started here.
         bf16: instructions that multiply bf16, in words; empty: the processor has none.
         memory_bytes, available_bytes, memory_limit_bytes: in all, left, and the container's limit, if there is one.
         shm_bytes, shm_free_bytes: /dev/shm, through which processes hand images over; None: there is none.
@@ -99,6 +100,7 @@ class Machine:
     cores: str
     core_quota: float | None
     num_usable_cores: int
+    num_processes: int
     bf16: tuple[str, ...]
     memory_bytes: int
     available_bytes: int
@@ -118,9 +120,9 @@ class Machine:
     packages: tuple[Package, ...]
 
 
-def look() -> Machine:
-    """What this machine has."""
-    build, torch_problem = _torch()
+def look(num_processes: int = 1) -> Machine:
+    """What this machine has, for one of so many processes of podium on it."""
+    build, torch_problem = _torch(num_processes)
     gpus, gpu_problem = look_for_gpus() if build else ((), None)
     memory = limits.memory()
     shm, shm_free = _shared_memory()
@@ -140,6 +142,7 @@ def look() -> Machine:
         cores=limits.core_ranges(limits.allowed_cores()),
         core_quota=limits.core_quota(),
         num_usable_cores=limits.num_usable_cores(),
+        num_processes=num_processes,
         bf16=bf16_instructions(),
         memory_bytes=memory.total,
         available_bytes=memory.available,
@@ -179,7 +182,7 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def _torch() -> tuple[Torch | None, str | None]:
+def _torch(num_processes: int) -> tuple[Torch | None, str | None]:
     try:
         import torch  # noqa: PLC0415
 
@@ -190,7 +193,7 @@ def _torch() -> tuple[Torch | None, str | None]:
             cuda=torch.version.cuda or torch.version.hip,
             has_onednn=bool(torch.backends.mkldnn.is_available()),  # type: ignore[no-untyped-call]
             instructions=torch.backends.cpu.get_cpu_capability(),
-            num_threads=default_threads() or torch.get_num_threads(),
+            num_threads=default_threads(num_processes) or torch.get_num_threads(),
         )
     except Exception as error:  # a broken build raises nearly anything
         return None, f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else '?'}"

@@ -46,13 +46,12 @@ class Speeds:
     pngs_per_second: float
 
 
-def measure(device: str = "auto", *, num_threads: int | None = None, seconds: float = SECONDS) -> Speeds:
+def measure(device: str = "auto", *, num_threads: int | None = None) -> Speeds:
     """Measures for some seconds.
 
     Args:
         device: "auto": a GPU where there is one.
         num_threads: None: podium's own choice.
-        seconds: for each of the five measurements.
     """
     import torch  # noqa: PLC0415
 
@@ -74,7 +73,7 @@ def measure(device: str = "auto", *, num_threads: int | None = None, seconds: fl
             torch.mm(left, right, out=out)
             finished()
 
-        gflops[dtype] = 2 * side**3 / _best_seconds(multiply, seconds) / 1e9
+        gflops[dtype] = 2 * side**3 / _best_seconds(multiply) / 1e9
     num_bytes = min(_COPY_BYTES, max(1 << 20, limits.memory().available // 8))
     source = torch.zeros(num_bytes, dtype=torch.uint8, device=place)
     target = torch.ones_like(source)
@@ -83,10 +82,10 @@ def measure(device: str = "auto", *, num_threads: int | None = None, seconds: fl
         target.copy_(source)
         finished()
 
-    bandwidth = 2 * num_bytes / _best_seconds(copy, seconds) / 1e9
+    bandwidth = 2 * num_bytes / _best_seconds(copy) / 1e9
     jpeg, pngs = _photograph(), [_icon(seed) for seed in range(64)]
-    jpeg_seconds = _best_seconds(lambda: decode(jpeg, "a photograph"), seconds)
-    png_seconds = _best_seconds(lambda: list(decode_all(pngs, ["an icon"] * len(pngs))), seconds) / len(pngs)
+    jpeg_seconds = _best_seconds(lambda: decode(jpeg, "a photograph"))
+    png_seconds = _best_seconds(lambda: list(decode_all(pngs, ["an icon"] * len(pngs)))) / len(pngs)
     return Speeds(
         device=str(place),
         num_threads=torch.get_num_threads(),
@@ -111,10 +110,10 @@ def advise_on_speed(speeds: Speeds, machine: Machine) -> Iterator[Finding]:
         )
 
 
-def _best_seconds(do: Callable[[], object], seconds: float) -> float:
+def _best_seconds(do: Callable[[], object]) -> float:
     """The least that one of some calls took; the first doesn't count."""
     do()
-    best, end = float("inf"), time.perf_counter() + seconds
+    best, end = float("inf"), time.perf_counter() + SECONDS
     while True:
         began = time.perf_counter()
         do()

@@ -5,7 +5,7 @@ import warnings
 
 import typer
 
-from podium.cli import data, demo, evaluate, export, import_gluon, listings, predict, submit, train
+from podium.cli import data, demo, doctor, evaluate, export, import_gluon, listings, predict, submit, train
 from podium.errors import PodiumError, WorldError
 from podium.world.launch import is_first
 
@@ -29,6 +29,7 @@ app.command()(import_gluon.import_gluon)
 app.command()(listings.recipes)
 app.command()(listings.models)
 app.command()(listings.runs)
+app.command()(doctor.doctor)
 
 
 def main() -> None:
