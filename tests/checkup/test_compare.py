@@ -80,7 +80,7 @@ def test_threads_of_one_host_with_cores_of_their_own_are_no_fault():
 
 def test_a_name_that_leads_nowhere_for_others_is_suspect():
     found = suspect_addresses(changed(2, own_address="127.0.1.1", interface="eth7"))
-    assert ["b's own name resolves to 127.0.1.1" in one.what for one in found] == [True]
+    assert ["b's own name leads to 127.0.1.1" in one.what for one in found] == [True]
     assert "GLOO_SOCKET_IFNAME=eth7" in found[0].do
     assert suspect_addresses(changed(2, own_address="127.0.1.1", named_interface="eth7")) == []
     assert suspect_addresses([replace(one, host="a", own_address="127.0.1.1") for one in GOOD]) == []

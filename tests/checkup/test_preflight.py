@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -129,3 +130,66 @@ def test_a_name_that_is_not_known_is_said_by_who_does_not_know_it():
     assert (status, out) == (2, "")
     assert "Rank 1 on" in err
     assert "doesn't know the name no..name" in err
+
+
+@pytest.fixture
+def two_hosts():
+    """Words in front of a command that run it on one or the other of two machines with a cable between."""
+    mark = str(os.getpid())
+    names, ends = [f"pd-{one}{mark}" for one in "ab"], [f"pd{one}{mark}" for one in "ab"]
+
+    def ip(*words):
+        subprocess.run(["ip", *words], check=True, capture_output=True)
+
+    if os.name != "posix" or os.geteuid() or not shutil.which("ip") or not shutil.which("unshare"):
+        pytest.skip("network namespaces take root, ip and unshare")
+    try:
+        for name in names:
+            ip("netns", "add", name)
+        ip("link", "add", ends[0], "netns", names[0], "type", "veth", "peer", "name", ends[1], "netns", names[1])
+        for number, (name, end) in enumerate(zip(names, ends, strict=True), 1):
+            ip("-n", name, "addr", "add", f"10.77.0.{number}/24", "dev", end)
+            ip("-n", name, "link", "set", end, "up")
+            ip("-n", name, "link", "set", "lo", "up")
+        # a name server that isn't there would be waited for
+        start = 'hostname "$0" && mount --bind /dev/null /etc/resolv.conf && exec "$@"'
+        yield (
+            [
+                ["ip", "netns", "exec", name, "unshare", "--uts", "--mount", "sh", "-c", start, host]
+                for name, host in zip(names, ("alpha-podium", "beta-podium"), strict=True)
+            ],
+            ends,
+        )
+    except subprocess.CalledProcessError as error:
+        pytest.skip(f"no network namespaces here: {error.stderr}")
+    finally:
+        for name in names:
+            subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
+
+
+def on(hosts, ends, wait):
+    """Doctor on both machines; gloo is told the interface where `ends` are given."""
+    started = []
+    for rank, words in enumerate(hosts):
+        place = {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "10.77.0.1", "MASTER_PORT": "29777"}
+        place |= {"LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1"}
+        place |= {"GLOO_SOCKET_IFNAME": ends[rank]} if ends else {}
+        command = [*words, sys.executable, *DOCTOR, "--json", "--wait", str(wait)]
+        started.append(subprocess.Popen(command, env=environment(**place), stdout=subprocess.PIPE, text=True))
+    said = [one.communicate(timeout=60)[0] for one in started]
+    return [one.returncode for one in started], json.loads(said[0])
+
+
+@pytest.mark.slow
+def test_two_machines_whose_names_lead_nowhere_are_told_the_cure_and_it_cures(two_hosts):
+    hosts, ends = two_hosts
+    status, found = on(hosts, None, 5)
+    assert status == [2, 2]
+    faults = [one for one in found["findings"] if one["level"] == "fault"]
+    for one, host, end in zip(faults, ("alpha-podium", "beta-podium"), ends, strict=False):
+        assert f"{host}'s own name leads to no address" in one["what"]
+        assert f"GLOO_SOCKET_IFNAME={end}" in one["do"]
+    status, found = on(hosts, ends, 15)
+    assert status == [0, 0]
+    assert [one["host"] for one in found["preflight"]["clocks"]] == ["beta-podium"]
+    assert [one["source"] for one in found["preflight"]["ranks"]] == ["10.77.0.1", "10.77.0.2"]

@@ -187,7 +187,7 @@ def suspect_addresses(ranks: Sequence[Rank]) -> list[Finding]:
     return [
         Finding(
             Level.FAULT,
-            f"{rank.host}'s own name resolves to {rank.own_address or 'nothing'}, where other machines can't come.",
+            f"{rank.host}'s own name leads to {rank.own_address or 'no address'}: other machines can't come there.",
             f"There, set GLOO_SOCKET_IFNAME={rank.interface or 'eth0'} (and NCCL_SOCKET_IFNAME), or mend /etc/hosts.",
         )
         for rank in ranks

@@ -143,7 +143,7 @@ def _flown(
             if place.rank:
                 raise
             what, _, do = str(error).partition("\n")
-            findings += [Finding(Level.FAULT, what, do), *suspect_addresses(ranks)]
+            findings += [*suspect_addresses(ranks), Finding(Level.FAULT, what, do)]
             works = False
     findings.sort(key=lambda one: list(Level).index(one.level))
     talk.part()

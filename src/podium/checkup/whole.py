@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from podium.checkup.preflight import Preflight, fly
 from podium.checkup.timing import Speeds, advise_on_speed, measure
 from podium.errors import WorldError
 from podium.world import Launch, launch
+from podium.world.launch import timeout_seconds
 
 __all__ = ["DEFAULT_WAIT", "Checkup", "doctor"]
 
@@ -43,20 +45,24 @@ class Checkup:
     def to_dict(self) -> dict[str, Any]:
         """As JSON's kinds."""
         facts = asdict(self)
+        if facts["preflight"] is not None:
+            del facts["preflight"]["findings"]  # they are among all
         return {"works": self.works, **facts}
 
 
-def doctor(*, time: bool = False, wait: float = DEFAULT_WAIT) -> Checkup:
+def doctor(*, time: bool = False, wait: float | None = None) -> Checkup:
     """Looks at this machine, and tries out whether the processes that a launcher started can compute together.
 
     Args:
         time: measure too, for some seconds.
-        wait: seconds to wait for other processes, at each step.
+        wait: seconds to wait for other processes, at each step; None: $PODIUM_TIMEOUT, or `DEFAULT_WAIT`.
 
     Raises:
         WorldError: on other ranks than 0, if they can't meet the others. Rank 0 has that among its findings.
     """
     place = launch()
+    if wait is None:
+        wait = timeout_seconds() if os.environ.get("PODIUM_TIMEOUT") else DEFAULT_WAIT
     machine = look(place.local_size if place else 1)
     threads = machine.torch.num_threads if machine.torch else None
     device = f"cuda:{place.local_rank}" if place and machine.gpus and place.local_rank < len(machine.gpus) else "auto"

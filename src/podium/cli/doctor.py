@@ -16,8 +16,9 @@ _MARKS = {"fault": "✗", "slow": "!", "hint": "·"}
 def doctor(
     time: Annotated[bool, typer.Option("--time", help="Measure too: matrix products, memory, decoding; 5 s.")] = False,
     wait: Annotated[
-        float, typer.Option(metavar="SECONDS", min=1, help="Under torchrun: how long to wait for the others.")
-    ] = 60.0,
+        float | None,
+        typer.Option(metavar="SECONDS", min=1, help="Under torchrun: how long to wait for the others; 60 if left out."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Say what this machine has, what is wrong or slow, and what to do; under torchrun, of all machines.
