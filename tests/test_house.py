@@ -18,10 +18,11 @@ ROOMS = [
     "training",
     "evaluation",
     "delivery",
+    "checkup",
     "api",
     "cli",
 ]  # from left to right
-COMMON = {"errors", "files", "recipe", "run", "runtime", "standings", "world"}
+COMMON = {"errors", "files", "limits", "recipe", "run", "runtime", "standings", "world"}
 
 
 def imported_parts(path: Path) -> set[str]:
@@ -67,7 +68,8 @@ def run_python(code: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "module", ["podium", "podium.cli", "podium.recipe", "podium.run", "podium.standings", "podium.data"]
+    "module",
+    ["podium", "podium.cli", "podium.recipe", "podium.run", "podium.standings", "podium.data", "podium.checkup"],
 )
 def test_importing_brings_no_torch(module):
     assert run_python(f"import sys, {module}; print('torch' in sys.modules)") == "False"

@@ -35,3 +35,14 @@ def test_manifest_facts_are_plain():
     assert facts["device"] == "cpu"
     assert facts["num_threads"] >= 1
     assert set(runtime.describe_versions()) == {"python", "podium", "torch", "numpy"}
+
+
+def test_threads_are_the_cores_share_unless_the_user_says(monkeypatch):
+    monkeypatch.setattr(runtime, "num_usable_cores", lambda: 8)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert [runtime.default_threads(size) for size in (1, 2, 3, 9)] == [8, 4, 2, 1]
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert runtime.default_threads(1) is None  # the user's word
+    assert runtime.default_threads(2) == 4  # torchrun's
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert runtime.default_threads(2) is None

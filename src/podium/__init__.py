@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from podium.api import Comparison, compare, evaluate, open, predict, predict_files, report, resume, submit, train
+    from podium.checkup import Checkup, doctor
     from podium.data import Dataset, Images
     from podium.errors import PodiumError
     from podium.evaluation import Evaluation, Predictions
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from podium.standings import leaderboard
 
 __all__ = [
+    "Checkup",
     "Comparison",
     "Dataset",
     "Evaluation",
@@ -32,6 +34,7 @@ __all__ = [
     "Recipe",
     "Run",
     "compare",
+    "doctor",
     "evaluate",
     "leaderboard",
     "load_recipe",
@@ -45,6 +48,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Checkup": "podium.checkup",
     "Dataset": "podium.data",
     "Evaluation": "podium.evaluation",
     "Images": "podium.data",
@@ -52,6 +56,7 @@ _HOMES = {
     "Predictions": "podium.evaluation",
     "Recipe": "podium.recipe",
     "Run": "podium.run",
+    "doctor": "podium.checkup",
     "leaderboard": "podium.standings",
     "load_recipe": "podium.recipe",
 }

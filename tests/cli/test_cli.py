@@ -49,6 +49,7 @@ def test_help_names_every_verb_and_each_verb_has_help():
         "recipes",
         "models",
         "runs",
+        "doctor",
     ):
         assert verb in text
         assert "--" in invoke(verb, "--help")

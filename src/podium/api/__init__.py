@@ -8,13 +8,16 @@ from podium.api.jobs import open_run
 from podium.api.reporting import report
 from podium.api.results import evaluate, predict, predict_files, submit
 from podium.api.training import check_resumable, differences, resume, runtime_of, train
+from podium.checkup import Checkup, doctor
 
 __all__ = [
+    "Checkup",
     "Comparison",
     "check_resumable",
     "classifier_of",
     "compare",
     "differences",
+    "doctor",
     "evaluate",
     "export_gluon",
     "import_gluon",

@@ -5,7 +5,20 @@ import warnings
 
 import typer
 
-from podium.cli import compare, data, demo, evaluate, export, import_gluon, listings, predict, report, submit, train
+from podium.cli import (
+    compare,
+    data,
+    demo,
+    doctor,
+    evaluate,
+    export,
+    import_gluon,
+    listings,
+    predict,
+    report,
+    submit,
+    train,
+)
 from podium.errors import PodiumError, WorldError
 from podium.world.launch import is_first
 
@@ -31,6 +44,7 @@ app.command()(import_gluon.import_gluon)
 app.command()(listings.recipes)
 app.command()(listings.models)
 app.command()(listings.runs)
+app.command()(doctor.doctor)
 
 
 # A wrong option or argument: typer exports one kind of it only.
