@@ -7,6 +7,7 @@ them, nor from https to http.
 from __future__ import annotations
 
 import http.client
+import io
 import re
 import time
 import urllib.error
@@ -14,7 +15,6 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from email.message import Message
 from pathlib import Path
 from typing import IO, Any
 
@@ -33,6 +33,10 @@ PASSING = {408, 425, 429, 500, 502, 503, 504}
 
 class CutError(Exception):
     """An answer that ended early or dragged on: worth another try."""
+
+
+class WriteError(Exception):
+    """Of the disk, and so not of the network, whose errors are OSErrors too."""
 
 
 def is_url(text: str) -> bool:
@@ -66,20 +70,8 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     ) -> urllib.request.Request | None:
         scheme = urllib.parse.urlsplit(newurl).scheme
         if scheme not in ("http", "https") or (req.type == "https" and scheme != "https"):
-            raise ArchiveError(f"{shown(req.full_url)}: the server sends us on to {scheme or 'nowhere'}:, not followed.")
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
-
-    # of any other scheme, the base class says so itself, in words of its own
-    http_error_301 = http_error_302 = http_error_303 = http_error_307 = http_error_308 = (  # type: ignore[assignment]
-        lambda self, req, fp, code, msg, headers: self._followed(req, fp, code, msg, headers)
-    )
-
-    def _followed(self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Message) -> Any:
-        target = urllib.parse.urljoin(req.full_url, headers.get("location") or "")
-        scheme = urllib.parse.urlsplit(target).scheme
-        if scheme not in ("http", "https"):
             raise ArchiveError(f"{shown(req.full_url)}: the server sends us on to {scheme}:, which isn't followed.")
-        return urllib.request.HTTPRedirectHandler.http_error_302(self, req, fp, code, msg, headers)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def _opener() -> urllib.request.OpenerDirector:
@@ -114,9 +106,6 @@ def _answer(url: str, headers: dict[str, str], method: str = "GET") -> Iterator[
         reason = error.reason
         raise CutError(f"{shown(url)}: can't be reached ({_why(reason)}).") from error
     except (OSError, http.client.HTTPException) as error:
-        if isinstance(error, OSError) and not isinstance(error, ConnectionError | TimeoutError):
-            if not isinstance(error, http.client.HTTPException) and error.errno is not None:
-                raise  # of the disk
         raise CutError(f"{shown(url)}: the answer broke off ({_why(error)}).") from error
 
 
@@ -218,13 +207,14 @@ def download(url: str, path: Path, num_bytes: int, progress: Progress | None = N
         if have == num_bytes:
             return True
         try:
-            with _answer(url, {"Range": f"bytes={have}-"} if have else {}) as response, path.open("ab") as file:
+            headers = {"Range": f"bytes={have}-"} if have else {}
+            with path.open("ab", buffering=0) as file, _answer(url, headers) as response:
                 have = _agreed(response, url, have, num_bytes)
                 file.truncate(have)
                 for piece in _pieces(response, url):
                     if have + len(piece) > num_bytes:
                         raise _other_size(url, f"more than {num_bytes:,}", num_bytes)
-                    file.write(piece)
+                    _write(file, piece)
                     have += len(piece)
                     ticker(have)
         except urllib.error.HTTPError as error:  # 416: it has no such part
@@ -239,10 +229,21 @@ def download(url: str, path: Path, num_bytes: int, progress: Progress | None = N
         try:
             _again(attempt)
             return
+        except WriteError as error:
+            assert error.__cause__ is not None
+            raise error.__cause__ from None
         except ArchiveError as error:
             is_cut = isinstance(error.__cause__, CutError)
             if not is_cut or not path.exists() or path.stat().st_size <= before:
                 raise
+
+
+def _write(file: io.FileIO, piece: bytes) -> None:
+    try:
+        while piece:
+            piece = piece[file.write(piece) :]
+    except OSError as error:
+        raise WriteError from error
 
 
 def _agreed(response: Any, url: str, have: int, num_bytes: int) -> int:
