@@ -262,4 +262,6 @@ def _agreed(response: Any, url: str, have: int, num_bytes: int) -> int:
 
 
 def _other_size(url: str, has: str, num_bytes: int) -> ArchiveError:
-    return ArchiveError(f"{shown(url)}: has {has} bytes, and should have {num_bytes:,}: it isn't the file that is meant.")
+    return ArchiveError(
+        f"{shown(url)}: has {has} bytes, and should have {num_bytes:,}: it isn't the file that is meant."
+    )

@@ -36,6 +36,7 @@ __all__ = ["MAX_SHARD_BYTES", "Origin", "discard", "ensure", "is_plain_name"]
 MAX_SHARD_BYTES = 1 << 40
 SPARE_BYTES = 1 << 28  # of the disk, left to others
 TOUCH_SECONDS = 60.0
+COMING_SECONDS = 300.0  # what was written to so lately is still being fetched
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.,=@+-]{0,199}")
 
@@ -118,14 +119,12 @@ def discard(path: str) -> None:
 
 
 def _fetch(origin: Origin, part: Path, progress: Progress | None) -> None:
-    """Fetches a shard and compares its checksum; a wrong one, which may come from two halves of two files, once more."""
-    for is_last in (not part.exists(), True):
+    """Fetches a shard and compares its checksum; once more, if it was begun earlier, of another file perhaps."""
+    for _ in range(2 if part.exists() else 1):
         http.download(origin.url, part, origin.num_bytes, progress)
         if not origin.sha256 or sha256_of(part) == origin.sha256:
             return
         part.unlink()
-        if is_last:
-            break
     raise ArchiveError(
         f"{http.shown(origin.url)}: damaged, its SHA-256 isn't the one that the index says. "
         "It must be put there again, with its index.json."
@@ -144,8 +143,9 @@ def _make_room(origin: Origin, part: Path) -> None:
         others = []
         for path in root.glob("*/*"):
             with suppress(OSError):
-                if path != part:
-                    status = path.stat()
+                status = path.stat()
+                is_coming = path.suffix == ".part" and time.time() - status.st_mtime < COMING_SECONDS
+                if path != part and not is_coming:
                     others.append((status.st_mtime, status.st_size, path))
         used, have = sum(size for _, size, _ in others), part.stat().st_size if part.exists() else 0
         for _, size, path in sorted(others):
