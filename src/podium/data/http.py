@@ -38,6 +38,10 @@ class CutError(Exception):
 class WriteError(Exception):
     """Of the disk, and so not of the network, whose errors are OSErrors too."""
 
+    def __init__(self, reason: OSError) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
 
 def is_url(text: str) -> bool:
     """Whether a text names something on a network, rather than a file."""
@@ -230,8 +234,7 @@ def download(url: str, path: Path, num_bytes: int, progress: Progress | None = N
             _again(attempt)
             return
         except WriteError as error:
-            assert error.__cause__ is not None
-            raise error.__cause__ from None
+            raise error.reason from None
         except ArchiveError as error:
             is_cut = isinstance(error.__cause__, CutError)
             if not is_cut or not path.exists() or path.stat().st_size <= before:
@@ -243,7 +246,7 @@ def _write(file: io.FileIO, piece: bytes) -> None:
         while piece:
             piece = piece[file.write(piece) :]
     except OSError as error:
-        raise WriteError from error
+        raise WriteError(error) from error
 
 
 def _agreed(response: Any, url: str, have: int, num_bytes: int) -> int:

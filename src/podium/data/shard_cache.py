@@ -1,4 +1,4 @@
-"""Shards that lie on a web server: each is fetched into the cache when it is first needed, and kept while there is room.
+"""Shards that lie on a web server: each is fetched into the cache when it is first needed, kept while there is room.
 
     <cache>/shards/<key>/<name>          a shard that is whole; its time of change is when it was last asked for
     <cache>/shards/<key>/<name>.part     one that is being fetched, or whose fetching was cut
@@ -8,7 +8,7 @@ The key is made of the shard's checksum, so that a changed one is another; where
 address, size and ETag. Processes of one machine fetch a shard once.
 
 Before one is fetched, those that weren't asked for the longest make room: until all take no more than
-$PODIUM_CACHE_BYTES, if that is set, and until the disk has room. Whoever reads one that was thrown out fetches it again.
+$PODIUM_CACHE_BYTES, if that is set, and the disk has room. Whoever reads one that was thrown out fetches it again.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""index.json: what podium says of the shards that it wrote. Everything in it is checked, since it may be a stranger's.
+"""index.json: what podium says of the shards that it wrote. All in it is checked, since it may be a stranger's.
 
-    {"podium_shards": 1, "name": "digits", "fingerprint": …, "classes": […], "image_size": [32, 32], "is_encoded": false,
-     "labels": "label", "evaluation": null, "sample_submission": null or a file,
+    {"podium_shards": 1, "name": "digits", "fingerprint": …, "classes": […], "image_size": [32, 32],
+     "is_encoded": false, "labels": "label", "evaluation": null, "sample_submission": null or a file,
      "splits": {"train": {"num_images": 1437, "table": a file, "shards": [a file with num_images, …]}, …}}
 
 where a file is {"name": …, "num_bytes": …, "sha256": …}. Its names lie beside it, in no folder.

@@ -112,7 +112,7 @@ class ShardTable:
         limits = np.array(sizes, np.int64)
         fits = (
             0 <= table.shard.min() <= table.shard.max() < len(sizes)
-            and 0 <= table.offsets.min()
+            and table.offsets.min() >= 0
             and 0 < table.lengths.min() <= table.lengths.max() <= MAX_MEMBER_BYTES
             and (table.offsets <= limits[table.shard] - table.lengths).all()
             and -1 <= table.labels.min() <= table.labels.max() < num_classes
