@@ -1,4 +1,4 @@
-"""Writes a data set as WebDataset shards: tar files of pairs, 000000012.jpg and 000000012.cls, with an index beside them.
+"""Writes a data set as WebDataset shards: tar files of pairs such as 000000012.jpg and 000000012.cls, and an index.
 
     OUT/index.json                       see `shard_index`
     OUT/train-000000.tar, …              images to train on, shuffled over all shards: each is a fair sample
@@ -19,7 +19,7 @@ import json
 import os
 import shutil
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -48,7 +48,7 @@ __all__ = ["FORMATS", "PLAN_NAME", "write_shards"]
 FORMATS = {"png": {"format": "PNG"}, "webp": {"format": "WEBP", "lossless": True, "exact": True}}
 PLAN_NAME = "unfinished.json"
 SEED = 0
-BLOCK = 512
+BLOCK, RECORD = 512, 10240  # a tar's members begin at multiples of one, and it ends at one of the other
 ENCODED_AT_ONCE = 256
 
 
@@ -140,8 +140,8 @@ def _said(out: Path, building: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise StorageError(
-            f"{out} can't be written: {error.strerror or error}.\nMake room there and give the same command: it goes on "
-            f"from what is finished in {building.name} beside it. Or remove that."
+            f"{out} can't be written: {error.strerror or error}.\nMake room there, and the same command goes on from "
+            f"what is finished in {building.name} beside it. Or remove that."
         ) from error
 
 
@@ -170,10 +170,12 @@ def _write_split(
     kept: Sample | None = None
     while done < len(images):
         path = building / f"{role}-{len(shards):06}.tar"
-        if not path.exists():
+        if path.exists():  # of an earlier process
+            samples, kept = None, None
+        else:
             if samples is None:
                 samples = _samples(images, order[done:], image_format)
-            kept = _write_shard(path, samples, kept, done, labels[order[done:]], shard_bytes, partial(_tick, ticker))
+            kept = _write_shard(path, samples, kept, done, labels[order[done:]], shard_bytes, ticker)
         parts.append(_contents(path))
         count = len(parts[-1][0])
         shards.append(Stored(path.name, path.stat().st_size, sha256_of(path), count))
@@ -194,10 +196,6 @@ def _write_split(
     return SplitIndex(len(images), _stored(building / f"{role}.safetensors", table.encoded()), tuple(shards))
 
 
-def _tick(ticker: Ticker, done: int) -> None:
-    ticker(done)
-
-
 def _write_shard(
     path: Path,
     samples: Iterator[Sample],
@@ -205,7 +203,7 @@ def _write_shard(
     first: int,
     labels: npt.NDArray[np.int64],
     shard_bytes: int,
-    tick: Any,
+    tick: Callable[[int], None],
 ) -> Sample | None:
     """Writes one shard, from `kept` on if that is given; returns the sample that is the next one's, None at the end.
 
@@ -221,7 +219,7 @@ def _write_shard(
             kept = sample
             label = b"" if labels[count] < 0 else str(labels[count]).encode()
             more = sum(BLOCK + -(-len(data) // BLOCK) * BLOCK for data in (sample.data, label) if data)
-            if count and size + more > shard_bytes:
+            if count and -(-(size + more) // RECORD) * RECORD > shard_bytes:
                 break
             members = {"__key__": f"{first + count:09}", sample.suffix: sample.data} | ({"cls": label} if label else {})
             writer.write(members)
