@@ -32,7 +32,7 @@ class ShardTable:
         shard: int32, which of the split's shards holds each.
         offsets: int64, where in it the image's file begins.
         lengths: int64, its bytes.
-        checks: uint32, its CRC-32.
+        checks: uint32, its CRC-32; None: not known.
         labels: int64, indices into the classes; -1: none.
         rows: int64, each one's place in the data set that the shards were made of.
         ids: bytes, UTF-8.
@@ -42,7 +42,7 @@ class ShardTable:
     shard: npt.NDArray[np.int32]
     offsets: Indices
     lengths: Indices
-    checks: npt.NDArray[np.uint32]
+    checks: npt.NDArray[np.uint32] | None
     labels: Indices
     rows: Indices
     ids: npt.NDArray[np.bytes_]
@@ -65,7 +65,7 @@ class ShardTable:
             self.offsets[order],
             self.lengths[order],
             self.names[order],
-            checks=self.checks[order],
+            checks=None if self.checks is None else self.checks[order],
             origins=None if origins is None else np.array(origins, np.bytes_),
         )
 
