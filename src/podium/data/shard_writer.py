@@ -45,7 +45,10 @@ from podium.limits import num_usable_cores
 
 __all__ = ["FORMATS", "PLAN_NAME", "write_shards"]
 
-FORMATS = {"png": {"format": "PNG"}, "webp": {"format": "WEBP", "lossless": True, "exact": True}}
+FORMATS: dict[str, dict[str, Any]] = {
+    "png": {"format": "PNG"},
+    "webp": {"format": "WEBP", "lossless": True, "exact": True},
+}
 PLAN_NAME = "unfinished.json"
 SEED = 0
 BLOCK, RECORD = 512, 10240  # a tar's members begin at multiples of one, and it ends at one of the other
@@ -165,7 +168,8 @@ def _write_split(
     order = shuffled(len(images), SEED) if role == "train" else np.arange(len(images))
     labels = np.full(len(images), -1) if images.labels is None else images.labels
     ticker = Ticker(progress, f"writing {role}", len(images))
-    shards, parts, done = [], [], 0
+    shards: list[Stored] = []
+    parts, done = [], 0
     samples: Iterator[Sample] | None = None
     kept: Sample | None = None
     while done < len(images):

@@ -26,7 +26,8 @@ def open_dataset(
 
     Args:
         path: a folder or file that holds a data set (docs/DATA.md has all the forms), the http(s) address of one in
-            shards (as str: a Path loses a slash), or the word "digits" for the embedded one (a folder of that name is "./digits", given as str).
+            shards (as str: a Path loses a slash), or the word "digits" for the embedded one (a folder of that name is
+            "./digits", given as str).
         image_size: resize every image to this many pixels a side; None: all must have one size.
         labels: which labels, where there are several: "fine" or "coarse" of CIFAR-100, or the name of a column; None:
             the usual ones.

@@ -138,8 +138,8 @@ class ScannedShards(ShardsDataset):
 
     @cached_property
     def _own_size(self) -> tuple[int, int] | None:
-        sizes = {tuple(size) if size else None for one in self._scanned("train") for size in one["sizes"]}
-        return next(iter(sizes)) if len(sizes) == 1 else None  # type: ignore[return-value]
+        sizes = {(size[0], size[1]) if size else None for one in self._scanned("train") for size in one["sizes"]}
+        return next(iter(sizes)) if len(sizes) == 1 else None
 
     @property
     def evaluation_name(self) -> str | None:
@@ -149,7 +149,7 @@ class ScannedShards(ShardsDataset):
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hex digits of the SHA-256 of the training images' ids, sizes of their files and labels. Raises as `train`."""
+        """16 hex digits of the SHA-256 of the training images' ids, lengths and labels. Raises as `train`."""
         part = self.part("train")
         assert part is not None
         table = part.table
