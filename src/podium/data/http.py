@@ -21,7 +21,7 @@ from typing import IO, Any
 from podium.data.progress import MEGABYTE, Progress, Ticker
 from podium.errors import ArchiveError, DataError
 
-__all__ = ["download", "get", "is_url", "shown", "size_of"]
+__all__ = ["download", "get", "is_url", "repaired", "shown", "size_of"]
 
 TIMEOUT_SECONDS = 30.0
 TRIES = 6  # five waits: 15 s in all
@@ -46,6 +46,11 @@ class WriteError(Exception):
 def is_url(text: str) -> bool:
     """Whether a text names something on a network, rather than a file."""
     return re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", text) is not None
+
+
+def repaired(text: str) -> str:
+    """An address that went through a Path, which made one of two slashes."""
+    return re.sub(r"^(https?):/(?!/)", r"\1://", text)
 
 
 def shown(url: str) -> str:

@@ -26,7 +26,7 @@ def open_dataset(
 
     Args:
         path: a folder or file that holds a data set (docs/DATA.md has all the forms), the http(s) address of one in
-            shards (as str: a Path loses a slash), or the word "digits" for the embedded one (a folder of that name is
+            shards, or the word "digits" for the embedded one (a folder of that name is
             "./digits", given as str).
         image_size: resize every image to this many pixels a side; None: all must have one size.
         labels: which labels, where there are several: "fine" or "coarse" of CIFAR-100, or the name of a column; None:
@@ -43,7 +43,7 @@ def open_dataset(
         no_choice(Path(digits.WORD), labels)
         return digits.load(image_size=image_size, progress=progress)
     if http.is_url(str(path)):
-        return shards.open_url(str(path), image_size=image_size, labels=labels, progress=progress)
+        return shards.open_url(http.repaired(str(path)), image_size=image_size, labels=labels, progress=progress)
     try:
         path = Path(path).expanduser()
     except RuntimeError as error:
