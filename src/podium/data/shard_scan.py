@@ -6,6 +6,7 @@ number or a name, or in x.json ({"label": …}). Whatever else a sample has is l
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from collections.abc import Iterator
@@ -143,11 +144,10 @@ def _label(descriptor: int, label: str, member: Member, suffix: str) -> str | No
 
 
 def size_in(path: Path, member: Member) -> tuple[int, int] | None:
-    """Height and width of an image, read from its first bytes; None if they don't say."""
+    """Height and width of an image, by its header; None if they don't say."""
     try:
         with path.open("rb") as file:
-            file.seek(member.offset)
-            image = Image.open(file, formats=FORMATS)
+            image = Image.open(io.BytesIO(os.pread(file.fileno(), member.size, member.offset)), formats=FORMATS)
             return image.height, image.width
     except Exception:  # whatever it is, decoding says it as it should be said
         return None
