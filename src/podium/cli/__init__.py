@@ -16,6 +16,7 @@ from podium.cli import (
     listings,
     predict,
     report,
+    shard,
     submit,
     train,
 )
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 app.command()(demo.demo)
 app.command()(data.data)
+app.command()(shard.shard)
 app.command()(train.train)
 app.command()(evaluate.evaluate)
 app.command()(submit.submit)
