@@ -176,17 +176,17 @@ class IndexBuilder:
 
 
 def _index(columns: Columns, containers: npt.NDArray[np.bytes_], others: tuple[str, ...], num_others: int) -> Index:
-    deflated = columns["deflated"].astype(np.bool_)
+    deflated = columns["deflated"].astype(np.bool_, copy=False)
     files = Files(
-        containers.astype(np.bytes_),
-        columns["container"].astype(np.int32),
-        columns["offsets"].astype(np.int64),
-        columns["lengths"].astype(np.int64),
-        columns["names"].astype(np.bytes_),
+        containers.astype(np.bytes_, copy=False),
+        columns["container"].astype(np.int32, copy=False),
+        columns["offsets"].astype(np.int64, copy=False),
+        columns["lengths"].astype(np.int64, copy=False),
+        columns["names"].astype(np.bytes_, copy=False),
         deflated if deflated.any() else None,
     )
-    ids, folders = columns["ids"].astype(np.bytes_), columns["folders"].astype(np.bytes_)
-    return Index(files, ids, folders, columns["sizes"].astype(np.int64), others, num_others)
+    ids, folders = columns["ids"].astype(np.bytes_, copy=False), columns["folders"].astype(np.bytes_, copy=False)
+    return Index(files, ids, folders, columns["sizes"].astype(np.int64, copy=False), others, num_others)
 
 
 def kept_indexes(

@@ -41,8 +41,8 @@ class DataSummary:
         evaluation: what the evaluation set is, in words; None as `num_evaluation`.
         class_counts: training images of each class, in the order of the classes.
         evaluation_counts: images of each class in the evaluation set; None as `num_evaluation`.
-        num_duplicates: training images whose pixels equal an earlier one's; None if they weren't compared, since they are
-            decoded only when they are asked for.
+        num_duplicates: training images whose pixels equal an earlier one's; None if they weren't compared, since they
+            are decoded only when they are asked for.
         contradictions: ids of equal training images that bear different labels, each group sorted as the images are.
         num_evaluation_shared, num_shared: images of the evaluation set and of the test set whose pixels equal a
             training image's; None as `num_evaluation`, `num_test` and `num_duplicates`.
@@ -95,12 +95,14 @@ def summarize(dataset: Dataset, *, include_test: bool = True, progress: Progress
     _tried(lambda: dataset.sample_submission, failures)
     others = [images for images in (evaluation, test) if images is not None]
     class_counts = _class_counts(train)
-    num_duplicates, contradictions, shared = None, [], [None, None]
+    num_duplicates: int | None = None
+    contradictions: list[list[str]] = []
+    shared: list[int | None] = [None, None]
+    trials: list[str] = []
     if any(isinstance(images.pixels, EncodedPixels) for images in (train, *others)):
         trials = list(_trials([train, *others], progress))
     else:
         num_duplicates, contradictions, shared = _compared(train, evaluation, test, progress)
-        trials = []
     faults = [
         *_label_faults(class_counts, num_duplicates, contradictions),
         *dict.fromkeys(failures),  # a broken sample submission fails the test set too

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from podium.data.archive import MAX_MEMBERS, damaged
 from podium.errors import ArchiveError
 
-__all__ = ["Member", "members_of_tar"]
+__all__ = ["Member", "checked_name", "members_of_tar"]
 
 BLOCK = 512
 MAX_EXTENDED_BYTES = 1 << 16  # of a header that only says a name
@@ -74,7 +74,7 @@ def members_of_tar(descriptor: int, label: str, start: int, end: int) -> Iterato
             continue
         if kind not in REGULAR:
             raise ArchiveError(f"{label}: member {found!r} is a link or a special file; put the file itself there.")
-        yield Member(_checked(found, label), content, length)
+        yield Member(checked_name(found, label), content, length)
     raise ArchiveError(f"{label}: holds more than {MAX_MEMBERS:,} members, which is refused.")
 
 
@@ -142,7 +142,8 @@ def _pax(data: bytes, label: str) -> tuple[str | None, int | None]:
     return name, size
 
 
-def _checked(name: str, label: str) -> str:
+def checked_name(name: str, label: str) -> str:
+    """A member's name without "./". Raises ArchiveError if it points out of the archive."""
     name = name.removeprefix("./")
     if not name or name.startswith("/") or "\\" in name or "\0" in name or ".." in name.split("/"):
         raise ArchiveError(

@@ -12,19 +12,19 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-from podium.data.archive import damaged
+from podium.data.archive import MAX_MEMBER_BYTES, damaged
 from podium.data.cache import stamp
 from podium.data.formats import opened_zip
 from podium.data.image_index import Index, IndexBuilder, kept_indexes
 from podium.data.progress import MEGABYTE, Progress, Ticker
-from podium.data.tar_index import Member, members_of_tar
+from podium.data.tar_index import Member, checked_name, members_of_tar
 from podium.errors import ArchiveError
 
 __all__ = ["IS_WNID", "KAGGLE_IMAGES", "TABLES", "index_part", "index_zip"]
 
 IS_WNID: Callable[[str], re.Match[str] | None] = re.compile(r"n\d{8}").fullmatch
 KAGGLE_IMAGES = "ILSVRC/Data/CLS-LOC/"
-TABLES = "tables"
+TABLES, PARTS = "tables", ("train", "val", "test")
 _LOCAL_HEADER = struct.Struct("<4s22x2H")  # signature, lengths of name and extra field
 CHUNK = 10_000  # images of one folder that are taken at once
 
@@ -176,9 +176,10 @@ def _index_zip(path: Path, progress: Progress | None) -> dict[str, Index]:
         for info in archive.infolist():
             name = info.orig_filename
             part, _, rest = name.removeprefix(KAGGLE_IMAGES).partition("/")
-            if name.startswith("LOC_") and name.endswith((".csv", ".txt")):
+            if name.startswith("LOC_") and name.endswith((".csv", ".txt")) and info.file_size <= MAX_MEMBER_BYTES:
                 groups.setdefault((TABLES, ""), []).append(info)
-            elif name.startswith(KAGGLE_IMAGES) and rest and not info.is_dir():
+            elif name.startswith(KAGGLE_IMAGES) and part in PARTS and not info.is_dir():
+                checked_name(name, path.name)
                 builder = builders.setdefault(part, IndexBuilder(f"{path.name}/{KAGGLE_IMAGES}{part}"))
                 if builder.admits(rest, info.file_size):
                     groups.setdefault((part, rest.rpartition("/")[0].rpartition("/")[2]), []).append(info)
@@ -210,13 +211,13 @@ def _content_of(descriptor: int, info: zipfile.ZipInfo, label: str, size: int) -
     if (info.external_attr >> 16) & 0o170000 == 0o120000:
         raise ArchiveError(f"{label}: member {name!r} is a link; put the file itself there.")
     try:
-        header = os.pread(descriptor, _LOCAL_HEADER.size, info.header_offset) if info.header_offset >= 0 else b""
+        header = os.pread(descriptor, _LOCAL_HEADER.size, place) if 0 <= (place := info.header_offset) < size else b""
     except OSError as error:
         raise damaged(label, error) from error
     if len(header) < _LOCAL_HEADER.size or header[:4] != b"PK\x03\x04":
         raise damaged(label, "its header is not where the listing says", name)
     _, name_length, extra_length = _LOCAL_HEADER.unpack(header)
-    start = int(info.header_offset) + _LOCAL_HEADER.size + int(name_length) + int(extra_length)
+    start = int(place) + _LOCAL_HEADER.size + int(name_length) + int(extra_length)
     if start + info.compress_size > size:
         raise damaged(label, "it ends within that member", name)
     return start

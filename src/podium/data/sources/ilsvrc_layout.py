@@ -53,7 +53,7 @@ def layout_at(path: Path) -> Layout | None:
             return Layout(zip=path)
         if not _TARS["train"].fullmatch(path.name.lower()):
             return None
-        path = path.resolve().parent
+        path = path.absolute().parent  # not the place that a link leads to
     for root in (path / KAGGLE_IMAGES, path / KAGGLE_IMAGES.removeprefix("ILSVRC/"), path):
         if root.is_dir() and "train" in (parts := _parts_in(root)):
             above = root.resolve().parents

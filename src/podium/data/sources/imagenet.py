@@ -23,7 +23,6 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from podium.data.encoded import EncodedPixels, Indices
 from podium.data.image_index import Index
@@ -85,15 +84,17 @@ class ImageNetDataset(Dataset):
         if b"" in index.folders:
             row = int(np.flatnonzero(index.folders == b"")[0])
             raise DataError(f"{self._label('train')}: {index.files.where(row)} is in no folder or tar of a class.")
-        _, labels = np.unique(index.folders, return_inverse=True)
-        return self._images(index, labels.astype(np.int64))
+        labels = np.zeros(len(index), np.int64)  # the index is sorted by folders, as the classes are
+        labels[1:] = np.cumsum(index.folders[1:] != index.folders[:-1])
+        return self._images(index, labels)
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
         """The WordNet ids, sorted. Raises as `train`."""
         index = self._index("train")
         assert index is not None, self.path
-        return tuple(sorted(name.decode(errors="replace") for name in np.unique(index.folders).tolist()))
+        is_first = np.append([True], index.folders[1:] != index.folders[:-1])
+        return tuple(name.decode(errors="replace") for name in index.folders[is_first].tolist())
 
     @property
     def evaluation_name(self) -> str | None:
@@ -144,8 +145,8 @@ class ImageNetDataset(Dataset):
         index = self._index("train")
         assert index is not None, self.path
         assert self.train.labels is not None
-        ids = b"\n".join(index.ids.tolist())
-        return digest(ids, index.sizes.tobytes(), self.train.labels.tobytes(), "\n".join(self.classes))
+        ids, sizes, labels = index.ids, index.sizes, self.train.labels
+        return digest(str(ids.itemsize), ids.tobytes(), sizes.tobytes(), labels.tobytes(), "\n".join(self.classes))
 
     def faults(self, progress: Progress | None = None) -> list[str]:
         """What was left out, and how far this is the whole of ILSVRC2012. Raises as `train`."""
@@ -260,6 +261,7 @@ class ImageNetDataset(Dataset):
 
     def _images(self, index: Index, labels: Indices | None, order: Indices | None = None) -> Images:
         assert self.resized_to is not None
-        rows: npt.NDArray[np.int64] = np.arange(len(index)) if order is None else order
-        pixels = EncodedPixels(index.files.take(rows), (self.resized_to, self.resized_to))
-        return Images(pixels, None if labels is None else labels[rows], index.names()[rows], self.classes)
+        files, ids = index.files, index.names()
+        if order is not None:
+            files, ids, labels = files.take(order), ids[order], None if labels is None else labels[order]
+        return Images(EncodedPixels(files, (self.resized_to, self.resized_to)), labels, ids, self.classes)
