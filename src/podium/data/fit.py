@@ -1,7 +1,7 @@
 """An image file's bytes → RGB pixels of a given size: the middle of the image, or a part of it.
 
-A JPEG is decoded only as far down as the part reaches (`podium.data.jpeg`), and at an eighth, a quarter or a half of its
-size where that is still as large as what is asked for: work that falls away before it is done.
+A JPEG is decoded only as far down as the part reaches (`podium.data.jpeg`), and at an eighth, a quarter or a half of
+its size where that is still as large as what is asked for: work that falls away before it is done.
 """
 
 from __future__ import annotations

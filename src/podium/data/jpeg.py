@@ -100,7 +100,12 @@ def decode_top(data: bytes, header: Header, bottom: int, factor: int) -> npt.NDA
     wanted = math.ceil(height / factor), math.ceil(header.width / factor)
     try:  # not strict, as Pillow isn't: what follows the last row is extraneous to libjpeg
         pixels: npt.NDArray[np.uint8] = simplejpeg.decode_jpeg(
-            data, "RGB", min_height=wanted[0], min_width=wanted[1], buffer=_buffer(height * header.width * 3), strict=False
+            data,
+            "RGB",
+            min_height=wanted[0],
+            min_width=wanted[1],
+            buffer=_buffer(height * header.width * 3),
+            strict=False,
         )
     except ValueError:
         return None
@@ -124,6 +129,6 @@ def _is_upright(segment: bytes) -> bool:
     try:
         exif = Image.Exif()
         exif.load(segment)
-        return exif.get(_ORIENTATION, 1) == 1
+        return bool(exif.get(_ORIENTATION, 1) == 1)
     except Exception:  # Pillow's readers raise nearly everything on damaged data
         return False

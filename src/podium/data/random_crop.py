@@ -19,8 +19,8 @@ _WORD = (1 << 64) - 1
 class RandomCrop:
     """Boxes of a random part of the area at a random place.
 
-    As is usual for ImageNet: area and proportions are drawn up to ten times, until the box fits. If none does, it is the
-    largest in the middle that has the form nearest to the image's.
+    As is usual for ImageNet: area and proportions are drawn up to ten times, until the box fits. If none does, it is
+    the largest in the middle that has the form nearest to the image's.
 
     Attributes:
         area_min: the area is uniform in [area_min, 1] of the image's; in (0, 1].
@@ -42,7 +42,8 @@ class RandomCrop:
             epoch: from 0.
             row: of the image in the training set.
         """
-        stream = np.random.Philox(key=[self.seed & _WORD, epoch], counter=[0, 0, 0, row])
+        key = np.array([self.seed & _WORD, epoch], np.uint64)
+        stream = np.random.Philox(key=key, counter=np.array([0, 0, 0, row], np.uint64))
         draw = np.random.Generator(stream).random((_NUM_TRIES, 4)).tolist()
         aspect, turn = size[1] / size[0], math.log(self.ratio)
         for area, proportion, down, right in draw:
