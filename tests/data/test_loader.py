@@ -12,9 +12,9 @@ import pytest
 from photos import photo, write_files
 
 from podium.data import loader as loader_module
+from podium.data.encoded import decoded
 from podium.data.fit import centred
 from podium.data.loader import Loader
-from podium.data.loader_worker import decoded
 from podium.data.random_crop import RandomCrop
 from podium.errors import LoaderError
 

@@ -15,10 +15,7 @@ import sys
 from dataclasses import fields
 from typing import Any
 
-import numpy as np
-
-from podium.data.encoded import Files
-from podium.data.fit import centred, cropped
+from podium.data.encoded import Files, decoded
 from podium.data.random_crop import RandomCrop
 from podium.data.shared_memory import SharedMemory
 from podium.errors import DataError
@@ -63,21 +60,6 @@ def main(message: str) -> None:
         doing[number] = IDLE
         said = json.dumps({"slot": slot, "num_done": stop - start, "bad": bad}) + "\n"
         _write(told["done"], said.encode())
-
-
-def decoded(
-    files: Files, row: int, size: tuple[int, int], crop: RandomCrop | None, epoch: int
-) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """An image as it is trained on in that epoch, uint8 (H, W, 3): a random part of it, or its middle.
-
-    Raises:
-        ArchiveError: its file can't be read.
-        ImageError: it is no image.
-    """
-    data, where = files.read(row), files.where(row)
-    if crop is None:
-        return centred(data, where, size)
-    return cropped(data, where, size, lambda height, width: crop.box(height, width, size, epoch, row))
 
 
 def _next_task(pipe: int, parent: int) -> bytes | None:

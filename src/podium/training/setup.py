@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from podium import models
 from podium.augment import Pipeline, scaled
 from podium.data import Images
+from podium.data.encoded import EncodedPixels
 from podium.errors import RecipeError, RunError, WeightsError
 from podium.files import sha256_of
 from podium.models import Classifier, Preprocessing, fitting_weights, load_weights, sync_norms
 from podium.recipe import Recipe
-from podium.runtime import Runtime, isolated_seed, random_stream, send
+from podium.runtime import Runtime, isolated_seed, random_stream
+from podium.training.feed import Feed
 from podium.training.optimizers import Optimizers
 from podium.training.plan import Plan
 from podium.world import ALONE, World
@@ -37,6 +39,8 @@ __all__ = [
 ]
 
 _NUM_PREPARE_PIXELS = 5000 * 32 * 32  # for whitening filters: 4.8 million patches
+_MOST_MEASURED = 10_000  # encoded images, for mean and standard deviation
+_MEASURED_PIXELS = 1000 * 32 * 32  # at once
 
 Parts = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
 """Indices to train on, and indices held out."""
@@ -104,9 +108,20 @@ def _check_parts(network: nn.Module, recipe: Recipe, plan: Plan, world: World) -
 
 
 def new_pipeline(
-    recipe: Recipe, seed: int, image_size: tuple[int, int], num_images: int | None, mean: tuple[float, float, float]
+    recipe: Recipe,
+    seed: int,
+    image_size: tuple[int, int],
+    num_images: int | None,
+    mean: tuple[float, float, float],
+    *,
+    is_cropped: bool = False,
 ) -> Pipeline:
-    """The recipe's augmentation; `mean` is the training images'. Raises RecipeError if they are too small for it."""
+    """The recipe's augmentation; `mean` is the training images'. Raises RecipeError if they are too small for it.
+
+    Images that were cropped at random when they were decoded (`is_cropped`) aren't again.
+    """
+    if is_cropped:
+        recipe = replace(recipe, crop_area_min=1.0, crop_ratio=1.0)
     shared = {field.name for field in fields(Pipeline)} & {field.name for field in fields(Recipe)}
     keys: dict[str, Any] = {name: getattr(recipe, name) for name in shared}
     return Pipeline(**keys, image_size=image_size, fill=mean, num_images=num_images, seed=seed)
@@ -167,21 +182,22 @@ def fingerprint_of(path: Path) -> str:
         raise WeightsError(f"{path} can't be read: {error.strerror}.") from error
 
 
-def prepare_network(classifier: Classifier, pixels: Tensor, seed: int) -> None:
+def prepare_network(classifier: Classifier, feed: Feed, num_images: int, seed: int) -> None:
     """Lets a network that wants to look at some training images before it is trained do so.
 
     Args:
         classifier: on its device.
-        pixels: uint8 (num_images, H, W, 3) on that device.
+        feed: gives their pixels.
+        num_images: of the training set.
         seed: chooses the images.
     """
     prepare = getattr(classifier.network, "prepare", None)
     if prepare is None:
         return
-    num_some = max(1, _NUM_PREPARE_PIXELS // (pixels.shape[1] * pixels.shape[2]))
-    some = torch.randperm(len(pixels), generator=random_stream(seed, "prepare"))[:num_some]
-    indices = send(some.sort().values, pixels.device)
-    prepare(classifier.preprocessing.normalize(pixels[indices].permute(0, 3, 1, 2)))
+    height, width = classifier.preprocessing.image_size
+    num_some = max(1, _NUM_PREPARE_PIXELS // (height * width))
+    some = torch.randperm(num_images, generator=random_stream(seed, "prepare"))[:num_some]
+    prepare(classifier.preprocessing.normalize(feed.some(some.sort().values).permute(0, 3, 1, 2)))
 
 
 def _three(values: tuple[float, ...]) -> tuple[float, float, float]:
@@ -190,10 +206,17 @@ def _three(values: tuple[float, ...]) -> tuple[float, float, float]:
 
 
 def mean_and_std(images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Per channel over all pixels, in [0, 1], by counting each of the 256 values."""
+    """Per channel over all pixels, in [0, 1], by counting each of the 256 values.
+
+    Of images that stay encoded, 10,000 are enough, evenly spread over the set. Raises DataError if one can't be
+    decoded.
+    """
     counts = np.zeros((3, 256), np.int64)
-    for start in range(0, len(images), 1000):  # bincount makes eight bytes of each
-        some = images.pixels[start : start + 1000]
+    rows = np.arange(len(images))
+    if isinstance(images.pixels, EncodedPixels) and len(images) > _MOST_MEASURED:
+        rows = rows[np.linspace(0, len(images) - 1, _MOST_MEASURED).round().astype(np.int64)]
+    size = max(1, _MEASURED_PIXELS // (images.size[0] * images.size[1]))
+    for _, some in images.batches(size, rows):  # bincount makes eight bytes of each
         counts += [np.bincount(some[..., channel].ravel(), minlength=256) for channel in range(3)]
     values = np.arange(256) / 255
     mean = counts @ values / counts.sum(1)
