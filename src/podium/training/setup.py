@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from podium import models
 from podium.augment import Pipeline, scaled
@@ -20,7 +20,8 @@ from podium.errors import DataError, RecipeError, RunError, WeightsError
 from podium.files import sha256_of
 from podium.models import Classifier, Preprocessing, fitting_weights, load_weights, sync_norms
 from podium.recipe import Recipe
-from podium.runtime import Runtime, isolated_seed, random_stream, send
+from podium.runtime import Runtime, isolated_seed, random_stream
+from podium.training.feed import Feed
 from podium.training.optimizers import Optimizers
 from podium.training.plan import Plan
 from podium.world import ALONE, World
@@ -108,9 +109,20 @@ def _check_parts(network: nn.Module, recipe: Recipe, plan: Plan, world: World) -
 
 
 def new_pipeline(
-    recipe: Recipe, seed: int, image_size: tuple[int, int], num_images: int | None, mean: tuple[float, float, float]
+    recipe: Recipe,
+    seed: int,
+    image_size: tuple[int, int],
+    num_images: int | None,
+    mean: tuple[float, float, float],
+    *,
+    is_cropped: bool = False,
 ) -> Pipeline:
-    """The recipe's augmentation; `mean` is the training images'. Raises RecipeError if they are too small for it."""
+    """The recipe's augmentation; `mean` is the training images'. Raises RecipeError if they are too small for it.
+
+    Images that were cropped at random when they were decoded (`is_cropped`) aren't again.
+    """
+    if is_cropped:
+        recipe = replace(recipe, crop_area_min=1.0, crop_ratio=1.0)
     shared = {field.name for field in fields(Pipeline)} & {field.name for field in fields(Recipe)}
     keys: dict[str, Any] = {name: getattr(recipe, name) for name in shared}
     return Pipeline(**keys, image_size=image_size, fill=mean, num_images=num_images, seed=seed)
@@ -171,21 +183,22 @@ def fingerprint_of(path: Path) -> str:
         raise WeightsError(f"{path} can't be read: {error.strerror}.") from error
 
 
-def prepare_network(classifier: Classifier, pixels: Tensor, seed: int) -> None:
+def prepare_network(classifier: Classifier, feed: Feed, num_images: int, seed: int) -> None:
     """Lets a network that wants to look at some training images before it is trained do so.
 
     Args:
         classifier: on its device.
-        pixels: uint8 (num_images, H, W, 3) on that device.
+        feed: gives their pixels.
+        num_images: of the training set.
         seed: chooses the images.
     """
     prepare = getattr(classifier.network, "prepare", None)
     if prepare is None:
         return
-    num_some = max(1, _NUM_PREPARE_PIXELS // (pixels.shape[1] * pixels.shape[2]))
-    some = torch.randperm(len(pixels), generator=random_stream(seed, "prepare"))[:num_some]
-    indices = send(some.sort().values, pixels.device)
-    prepare(classifier.preprocessing.normalize(pixels[indices].permute(0, 3, 1, 2)))
+    height, width = classifier.preprocessing.image_size
+    num_some = max(1, _NUM_PREPARE_PIXELS // (height * width))
+    some = torch.randperm(num_images, generator=random_stream(seed, "prepare"))[:num_some]
+    prepare(classifier.preprocessing.normalize(feed.some(some.sort().values).permute(0, 3, 1, 2)))
 
 
 def _three(values: tuple[float, ...]) -> tuple[float, float, float]:
@@ -222,7 +235,7 @@ def _pieces(images: Images) -> Iterator[npt.NDArray[np.uint8]]:
 def _decoded(pixels: EncodedPixels) -> Iterator[npt.NDArray[np.uint8]]:
     """Some images, spread evenly, that can be decoded."""
     failure, num_decoded = None, 0
-    for row in np.unique(np.linspace(0, len(pixels) - 1, _NUM_MEASURED).astype(np.int64)):
+    for row in pixels.files.spread(_NUM_MEASURED):
         try:
             found = pixels[int(row)]
         except DataError as error:
