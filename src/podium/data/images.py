@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from podium.data.encoded import EncodedPixels
 from podium.data.progress import Progress
 
 __all__ = ["Batch", "Dataset", "ImageStream", "Images", "SampleSubmission"]
@@ -24,16 +25,16 @@ _KEPT_BYTES = 1 << 25
 
 @dataclass(frozen=True)
 class Images:
-    """N images of one size, in memory or memory-mapped.
+    """N images of one size: in memory, memory-mapped, or decoded when they are asked for.
 
     Attributes:
-        pixels: uint8 (N, H, W, 3), RGB.
+        pixels: uint8 (N, H, W, 3), RGB: an array, or what looks like one.
         labels: int64 (N,), indices into `classes`; None for a test set.
         ids: str (N,), the names that the competition gave, in the order of `pixels`.
         classes: the K class names, sorted; a label's index is its place here.
     """
 
-    pixels: npt.NDArray[np.uint8]
+    pixels: npt.NDArray[np.uint8] | EncodedPixels
     labels: npt.NDArray[np.int64] | None
     ids: npt.NDArray[np.str_]
     classes: tuple[str, ...]
@@ -53,10 +54,17 @@ class Images:
         """Height and width in pixels."""
         return self.pixels.shape[1], self.pixels.shape[2]
 
+    @property
+    def resident(self) -> npt.NDArray[np.uint8]:
+        """The pixels, which must be an array and not decoded when they are asked for."""
+        assert isinstance(self.pixels, np.ndarray)
+        return self.pixels
+
     def subset(self, indices: npt.NDArray[np.int64]) -> Images:
-        """The images at `indices` (int64 (M,)), in that order, copied into memory."""
+        """The images at `indices` (int64 (M,)), in that order, copied into memory unless they stay encoded."""
         labels = None if self.labels is None else self.labels[indices]
-        return replace(self, pixels=self.pixels[indices], labels=labels, ids=self.ids[indices])
+        pixels = self.pixels.take(indices) if isinstance(self.pixels, EncodedPixels) else self.pixels[indices]
+        return replace(self, pixels=pixels, labels=labels, ids=self.ids[indices])
 
     def batches(self, size: int, rows: npt.NDArray[np.int64] | None = None) -> Generator[Batch]:
         """The images in batches of `size`, copied into memory; the last may be smaller.
@@ -105,7 +113,7 @@ class ImageStream:
         return len(self.ids)
 
 
-def _give_back(pixels: npt.NDArray[np.uint8]) -> None:
+def _give_back(pixels: npt.NDArray[np.uint8] | EncodedPixels) -> None:
     """Lets the system forget that this process has read the pages of a map; the file cache still has them."""
     mapped = getattr(pixels, "_mmap", None)
     if isinstance(mapped, mmap.mmap) and getattr(pixels, "mode", "") == "r" and hasattr(mmap, "MADV_DONTNEED"):

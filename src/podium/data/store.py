@@ -29,6 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 from podium.data.cache import cache_errors, cache_root
+from podium.data.encoded import EncodedPixels
 from podium.data.images import Batch, digest
 from podium.data.origin import Origin
 from podium.data.packing import HASH_BYTES, decode_into
@@ -45,14 +46,14 @@ class Pack:
     """One origin's images.
 
     Attributes:
-        pixels: uint8 (N, H, W, 3), memory-mapped, read-only.
+        pixels: uint8 (N, H, W, 3), memory-mapped, read-only; or what looks like that (`sources.loose`).
         ids: of the N images, in natural order (2 before 10).
         fingerprint: 16 hex digits of the SHA-256 of ids and pixels, the same for whatever archive they came in.
         facts: what its source keeps with it.
         place: its folder in the cache.
     """
 
-    pixels: npt.NDArray[np.uint8]
+    pixels: npt.NDArray[np.uint8] | EncodedPixels
     ids: list[str]
     fingerprint: str
     facts: dict[str, Any]
@@ -64,6 +65,7 @@ class Pack:
             hashes = np.load(self.place / "hashes.npy", mmap_mode="r", allow_pickle=False)[rows].tobytes()
         except (OSError, ValueError):  # caches get swept
             hashes = b"".join(hashlib.sha256(np.ascontiguousarray(image).data).digest() for image in self.pixels[rows])
+        assert isinstance(self.pixels, np.ndarray)
         pixels = self.pixels[rows]
         return Pack(pixels, ids, _fingerprint(pixels.shape, ids, hashes), self.facts, self.place)
 

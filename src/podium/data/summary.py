@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from podium.data.encoded import EncodedPixels
 from podium.data.images import Dataset, Images
 from podium.data.progress import Progress, Ticker
 from podium.errors import DataError
@@ -22,6 +23,7 @@ __all__ = ["DataSummary", "contact_sheet", "summarize"]
 TILE, GAP, FONT_SIZE = 48, 4, 16  # pixels
 FEW_IMAGES = 10  # of a class: less teaches little, and a hold-out of 10 % has none of them
 SHOWN = 5  # items of a list that may be long
+NUM_TRIED = 200  # images of a set that are decoded to see whether they can be, where all would be too many
 
 T = TypeVar("T")
 
@@ -39,10 +41,11 @@ class DataSummary:
         evaluation: what the evaluation set is, in words; None as `num_evaluation`.
         class_counts: training images of each class, in the order of the classes.
         evaluation_counts: images of each class in the evaluation set; None as `num_evaluation`.
-        num_duplicates: training images whose pixels equal an earlier one's.
+        num_duplicates: training images whose pixels equal an earlier one's; None if they weren't compared, since they
+            are decoded only when they are asked for.
         contradictions: ids of equal training images that bear different labels, each group sorted as the images are.
         num_evaluation_shared, num_shared: images of the evaluation set and of the test set whose pixels equal a
-            training image's; None as `num_evaluation` and `num_test`.
+            training image's; None as `num_evaluation`, `num_test` and `num_duplicates`.
         bytes: of all pixels, in memory.
         faults: what should be looked at, a sentence or two for each; empty if nothing was found.
     """
@@ -60,7 +63,7 @@ class DataSummary:
     evaluation: str | None
     class_counts: dict[str, int]
     evaluation_counts: dict[str, int] | None
-    num_duplicates: int
+    num_duplicates: int | None
     contradictions: list[list[str]]
     num_evaluation_shared: int | None
     num_shared: int | None
@@ -73,7 +76,7 @@ class DataSummary:
 
 
 def summarize(dataset: Dataset, *, include_test: bool = True, progress: Progress | None = None) -> DataSummary:
-    """Counts and checks a data set; reads all of its pixels once.
+    """Counts and checks a data set; reads all of its pixels once, or some, if they are too many to be kept as pixels.
 
     Args:
         dataset: what to look at.
@@ -91,32 +94,21 @@ def summarize(dataset: Dataset, *, include_test: bool = True, progress: Progress
     test = _tried(lambda: dataset.test, failures) if include_test else None
     _tried(lambda: dataset.sample_submission, failures)
     others = [images for images in (evaluation, test) if images is not None]
-    ticker = Ticker(progress, "comparing images", len(train) + sum(map(len, others)))
-    groups: dict[bytes, list[int]] = defaultdict(list)
-    for row, key in enumerate(_hashes(train)):
-        groups[key].append(row)
-        ticker(row + 1)
-    contradictions = [
-        [str(train.ids[row]) for row in rows]
-        for rows in groups.values()
-        if len(rows) > 1 and len(set(train.labels[rows].tolist())) > 1
-    ]
-    shared, done = [], len(train)
-    for images in others:
-        shared.append(0)
-        for key in _hashes(images):
-            shared[-1] += key in groups
-            done += 1
-            ticker(done)
-    num_evaluation_shared = None if evaluation is None else shared[0]
-    num_shared = None if test is None else shared[-1]
     class_counts = _class_counts(train)
-    num_duplicates = len(train) - len(groups)
+    num_duplicates: int | None = None
+    contradictions: list[list[str]] = []
+    shared: list[int | None] = [None, None]
+    trials: list[str] = []
+    if any(isinstance(images.pixels, EncodedPixels) for images in (train, *others)):
+        trials = list(_trials([train, *others], progress))
+    else:
+        num_duplicates, contradictions, shared = _compared(train, evaluation, test, progress)
     faults = [
         *_label_faults(class_counts, num_duplicates, contradictions),
         *dict.fromkeys(failures),  # a broken sample submission fails the test set too
-        *_other_faults(train, evaluation, num_evaluation_shared, "evaluation"),
-        *_other_faults(train, test, num_shared, "test"),
+        *_other_faults(train, evaluation, shared[0], "evaluation"),
+        *_other_faults(train, test, shared[1], "test"),
+        *trials,
         *dataset.faults(progress),
     ]
     height, width = train.size
@@ -136,11 +128,55 @@ def summarize(dataset: Dataset, *, include_test: bool = True, progress: Progress
         evaluation_counts=None if evaluation is None else _class_counts(evaluation),
         num_duplicates=num_duplicates,
         contradictions=contradictions,
-        num_evaluation_shared=num_evaluation_shared,
-        num_shared=num_shared,
+        num_evaluation_shared=shared[0],
+        num_shared=shared[1],
         bytes=sum(images.pixels.nbytes for images in (train, *others)),
         faults=faults,
     )
+
+
+def _compared(
+    train: Images, evaluation: Images | None, test: Images | None, progress: Progress | None
+) -> tuple[int, list[list[str]], list[int | None]]:
+    """Doubles among the training images, those of them with different labels, and doubles of them in the other sets."""
+    assert train.labels is not None
+    others = [images for images in (evaluation, test) if images is not None]
+    ticker = Ticker(progress, "comparing images", len(train) + sum(map(len, others)))
+    groups: dict[bytes, list[int]] = defaultdict(list)
+    for row, key in enumerate(_hashes(train)):
+        groups[key].append(row)
+        ticker(row + 1)
+    contradictions = [
+        [str(train.ids[row]) for row in rows]
+        for rows in groups.values()
+        if len(rows) > 1 and len(set(train.labels[rows].tolist())) > 1
+    ]
+    shared: list[int | None] = []
+    done = len(train)
+    for images in (evaluation, test):
+        count = 0
+        for key in () if images is None else _hashes(images):
+            count += key in groups
+            done += 1
+            ticker(done)
+        shared.append(None if images is None else count)
+    return len(train) - len(groups), contradictions, shared
+
+
+def _trials(sets: list[Images], progress: Progress | None) -> Iterator[str]:
+    """Decodes some images of each set, spread evenly, and says which can't be; and that doubles weren't looked for."""
+    tried = [(images, np.unique(np.linspace(0, len(images) - 1, NUM_TRIED).astype(np.int64))) for images in sets]
+    total = sum(len(rows) for _, rows in tried)
+    ticker, done = Ticker(progress, "decoding some images", total), 0
+    failures: list[str] = []
+    for images, rows in tried:
+        for row in rows.tolist():
+            _tried(lambda images=images, row=row: images.pixels[row], failures)  # type: ignore[misc]
+            done += 1
+            ticker(done)
+    if failures:
+        yield f"{_number(len(failures), 'image', 'images')} of {total:,} tried can't be decoded: {_some(failures, ' ')}"
+    yield "Equal images were not looked for: these are decoded when they are asked for, and are too many to be kept."
 
 
 def _class_counts(images: Images) -> dict[str, int]:
@@ -158,7 +194,9 @@ def _tried(read: Callable[[], T], failures: list[str]) -> T | None:
         return None
 
 
-def _label_faults(class_counts: dict[str, int], num_duplicates: int, contradictions: list[list[str]]) -> Iterator[str]:
+def _label_faults(
+    class_counts: dict[str, int], num_duplicates: int | None, contradictions: list[list[str]]
+) -> Iterator[str]:
     if len(class_counts) == 1:
         yield f"All labelled images are of one class, {next(iter(class_counts))}: there is nothing to tell apart."
     small = [f"{name} ({count})" for name, count in class_counts.items() if count < FEW_IMAGES]
@@ -192,8 +230,8 @@ def _some(items: list[str], separator: str) -> str:
 
 
 def _hashes(images: Images) -> Iterator[bytes]:
-    for pixels in images.pixels:
-        yield hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=16).digest()
+    for row in range(len(images)):
+        yield hashlib.blake2b(np.ascontiguousarray(images.pixels[row]).data, digest_size=16).digest()
 
 
 def contact_sheet(images: Images, path: Path, per_class: int = 10) -> None:
@@ -222,7 +260,7 @@ def contact_sheet(images: Images, path: Path, per_class: int = 10) -> None:
         top = GAP + line * step
         draw.text((GAP, top + TILE // 2), title, fill="black", font=font, anchor="lm")
         for column, index in enumerate(indices):
-            tile = Image.fromarray(images.pixels[index]).resize((TILE, TILE), Image.Resampling.BICUBIC)
+            tile = Image.fromarray(images.pixels[int(index)]).resize((TILE, TILE), Image.Resampling.BICUBIC)
             sheet.paste(tile, (margin + column * step, top))
     with storage_errors(path):
         sheet.save(path, "PNG")

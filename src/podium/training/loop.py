@@ -114,7 +114,7 @@ def fit(
 
     # ---- data: uint8, resident on the device
     assert images.labels is not None
-    pixels = torch.from_numpy(np.require(images.pixels, requirements=["C", "W"])).to(device)  # (num_images, H, W, 3)
+    pixels = torch.from_numpy(np.require(images.resident, requirements=["C", "W"])).to(device)  # (num_images, H, W, 3)
     labels = torch.from_numpy(images.labels).to(device)
 
     # ---- network

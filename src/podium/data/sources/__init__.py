@@ -7,13 +7,13 @@ from pathlib import Path
 from podium.data.archive import is_image_name
 from podium.data.images import Dataset
 from podium.data.progress import Progress
-from podium.data.sources import cifar, digits, folder, kaggle, parquet, table
+from podium.data.sources import cifar, digits, folder, imagenet, kaggle, parquet, table
 from podium.data.sources.packed import no_choice
 from podium.errors import DataError
 
 __all__ = ["open_dataset"]
 
-SOURCES = (kaggle, cifar, parquet, table, folder)
+SOURCES = (imagenet, kaggle, cifar, parquet, table, folder)
 """In the order in which they are asked: the more particular first."""
 LOOKED_FOR = "; ".join(source.LOOKED_FOR for source in SOURCES)
 

@@ -118,6 +118,7 @@ class FolderDataset(PackedDataset):
     ) -> None:
         super().__init__(path, image_size, progress, top)
         self._origins = origins
+        self._encoded_if_too_large(tuple(origins.values()))
 
     # ---- the four sets
 

@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from podium.data.images import Dataset, Images, ImageStream, SampleSubmission
-from podium.data.origin import Origin
+from podium.data.origin import ArchiveOrigin, Origin
 from podium.data.progress import Progress
+from podium.data.sources.loose import Loose
 from podium.data.sources.top import SAMPLE, Top
-from podium.data.store import Pack, load_pack, stream_pack
+from podium.data.store import Pack, PackStream, load_pack, stream_pack
 from podium.data.tables import Table, read_table
 from podium.errors import ArchiveError, DataError, TableError
 
@@ -42,7 +43,14 @@ class PackedDataset(Dataset):
         self._load: Callable[[Origin, Callable[[Sequence[str]], None]], Pack] = partial(
             load_pack, image_size=image_size, progress=progress
         )
-        self._stream = partial(stream_pack, image_size=image_size, progress=progress)
+        self._stream: Callable[[Origin, Callable[[Sequence[str]], None]], Pack | PackStream] = partial(
+            stream_pack, image_size=image_size, progress=progress
+        )
+
+    def _encoded_if_too_large(self, origins: Sequence[ArchiveOrigin]) -> None:
+        """Lets all images of these folders stay encoded, if as pixels they would be too many."""
+        instead_of = Loose(origins, self.resized_to).instead_of
+        self._load, self._stream = instead_of(self._load), instead_of(self._stream)
 
     # ---- what a source may say of its test set
 

@@ -1,0 +1,166 @@
+"""Images that stay encoded, since as pixels they would be too many: each is decoded when it is asked for.
+
+Where they lie is a few arrays, and not an object an image: a million of them cost some dozens of megabytes and are
+quickly handed to another process. A member of a tar that isn't compressed, of a tar in a tar, of a zip, and a file by
+itself are all the same: so many bytes at a place in a file.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from podium.data.archive import MAX_MEMBER_BYTES
+from podium.data.fit import centred
+from podium.errors import ArchiveError
+
+__all__ = ["EncodedPixels", "Files", "Indices"]
+
+Indices: TypeAlias = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Files:
+    """Where N encoded images lie.
+
+    Attributes:
+        containers: bytes (C,), paths of the files that hold them, as the file system encodes them.
+        container: int32 (N,), which of these holds each image.
+        offsets: int64 (N,), where in it the image begins.
+        lengths: int64 (N,), its bytes; -1: all that follow.
+        names: bytes (N,), UTF-8: what messages call it within its container; "" where it is the container itself.
+        deflated: bool (N,), which of them a zip has deflated: `lengths` are then those of what lies there; None: none.
+    """
+
+    containers: npt.NDArray[np.bytes_]
+    container: npt.NDArray[np.int32]
+    offsets: Indices
+    lengths: Indices
+    names: npt.NDArray[np.bytes_]
+    deflated: npt.NDArray[np.bool_] | None = None
+
+    def __post_init__(self) -> None:
+        assert len({len(self.container), len(self.offsets), len(self.lengths), len(self.names)}) == 1
+        assert self.container.dtype == np.int32, self.container.dtype
+        assert self.offsets.dtype == self.lengths.dtype == np.int64
+
+    def __len__(self) -> int:
+        return len(self.container)
+
+    def take(self, rows: Indices) -> Files:
+        """Those at `rows`, int64 (M,), in that order."""
+        return replace(
+            self,
+            container=self.container[rows],
+            offsets=self.offsets[rows],
+            lengths=self.lengths[rows],
+            names=self.names[rows],
+            deflated=None if self.deflated is None else self.deflated[rows],
+        )
+
+    def path(self, row: int) -> str:
+        """The path of the file that holds an image."""
+        return os.fsdecode(bytes(self.containers[self.container[row]]))
+
+    def where(self, row: int) -> str:
+        """What messages call an image: container and name."""
+        name = bytes(self.names[row]).decode(errors="replace")
+        path = self.path(row)
+        return f"{Path(path).name}: {name}" if name else path
+
+    def read(self, row: int) -> bytes:
+        """An image's file.
+
+        Raises:
+            ArchiveError: it can't be read, is cut short, or is absurdly large.
+        """
+        offset, length = int(self.offsets[row]), int(self.lengths[row])
+        try:
+            descriptor = os.open(self.path(row), os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+            try:
+                if length < 0:
+                    length = os.fstat(descriptor).st_size - offset
+                if length > MAX_MEMBER_BYTES:
+                    raise ArchiveError(
+                        f"{self.where(row)} has {length:,} bytes; more than {MAX_MEMBER_BYTES:,} is refused."
+                    )
+                data = os.pread(descriptor, length, offset)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise ArchiveError(f"{self.where(row)} can't be read: {error.strerror}.") from error
+        if len(data) < length:
+            raise ArchiveError(f"{self.where(row)}: {self.path(row)} is cut short. Get it again.")
+        return data if self.deflated is None or not self.deflated[row] else self._inflated(data, row)
+
+    def _inflated(self, data: bytes, row: int) -> bytes:
+        inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+        try:
+            found = inflater.decompress(data, MAX_MEMBER_BYTES)
+        except zlib.error as error:
+            raise ArchiveError(f"{self.where(row)} is damaged ({error}). Get {self.path(row)} again.") from error
+        if not inflater.eof:
+            what = "is cut short" if len(found) < MAX_MEMBER_BYTES else f"has more than {MAX_MEMBER_BYTES:,} bytes"
+            raise ArchiveError(f"{self.where(row)} {what}. Get {self.path(row)} again.")
+        return found
+
+
+class EncodedPixels:
+    """What looks like an array, uint8 (N, H, W, 3), and decodes what is taken from it.
+
+    Each image is resized until its shorter side is 8/7 of what it is to be, and its middle is taken: how networks are
+    measured on images of many sizes. Training takes other parts of an image than its middle: `podium.data.loader`.
+
+    Args:
+        files: where the images lie.
+        size: height and width that they are handed over in.
+    """
+
+    ndim = 4
+    dtype = np.dtype(np.uint8)
+
+    def __init__(self, files: Files, size: tuple[int, int]) -> None:
+        self.files = files
+        self.size = size
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(N, H, W, 3)."""
+        return len(self.files), *self.size, 3
+
+    @property
+    def nbytes(self) -> int:
+        """What all of them would take as pixels."""
+        return len(self.files) * self.size[0] * self.size[1] * 3
+
+    def take(self, rows: Indices) -> EncodedPixels:
+        """Those at `rows`, int64 (M,), in that order; nothing is decoded."""
+        return EncodedPixels(self.files.take(rows), self.size)
+
+    def __getitem__(self, key: int | slice | Indices | Sequence[int]) -> npt.NDArray[np.uint8]:
+        """The images at `key`: uint8 (H, W, 3) for a number, (M, H, W, 3) else.
+
+        Raises:
+            ArchiveError: a file can't be read.
+            ImageError: it is no image.
+        """
+        if isinstance(key, int | np.integer):
+            return self._decoded(int(key))
+        rows = np.arange(len(self))[key]
+        pixels = np.empty((len(rows), *self.size, 3), np.uint8)
+        for place, row in enumerate(rows):
+            pixels[place] = self._decoded(int(row))
+        return pixels
+
+    def _decoded(self, row: int) -> npt.NDArray[np.uint8]:
+        return centred(self.files.read(row), self.files.where(row), self.size)
