@@ -5,6 +5,7 @@
     │   ├── ArchiveError         an archive that can't be read, or a member that must not be
     │   ├── ImageError           a member or file that is no usable image
     │   └── TableError           a CSV: its header, a row, an id or a label
+    ├── LoaderError              the processes that decode images: one died, or says nothing
     ├── RecipeError              a recipe's key or value
     ├── RunError                 a run folder: missing, damaged, or of another kind of data
     ├── StorageError             the disk: full, not writable, gone
@@ -18,6 +19,7 @@ __all__ = [
     "ArchiveError",
     "DataError",
     "ImageError",
+    "LoaderError",
     "PodiumError",
     "RecipeError",
     "RunError",
@@ -46,6 +48,10 @@ class ImageError(DataError):
 
 class TableError(DataError):
     """A CSV file's header, rows, ids or labels are wrong."""
+
+
+class LoaderError(PodiumError):
+    """A process that decodes images died, or doesn't answer."""
 
 
 class RecipeError(PodiumError):

@@ -8,13 +8,14 @@ from podium.augment.enhance import adjust_contrast, adjust_saturation, adjust_sh
 from podium.augment.erase import erase
 from podium.augment.flip import flip
 from podium.augment.levels import autocontrast, equalize, invert, posterize, solarize
-from podium.augment.mix import Mixed, Mixer
+from podium.augment.mix import Drawn, Mixed, Mixer
 from podium.augment.pipeline import Pipeline
 from podium.augment.policy import Policy
 from podium.augment.shrink import scaled, shrink
 from podium.augment.translate import translate
 
 __all__ = [
+    "Drawn",
     "Mixed",
     "Mixer",
     "Pipeline",

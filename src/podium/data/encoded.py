@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
@@ -18,10 +20,16 @@ import numpy as np
 import numpy.typing as npt
 
 from podium.data.archive import MAX_MEMBER_BYTES
-from podium.data.fit import centred
-from podium.errors import ArchiveError
+from podium.data.bad_images import BadImages
+from podium.data.fit import centred, cropped
+from podium.data.random_crop import RandomCrop
+from podium.errors import ArchiveError, DataError
 
-__all__ = ["EncodedPixels", "Files", "Indices"]
+__all__ = ["EncodedPixels", "Files", "Indices", "decoded"]
+
+_PIECE_IMAGES = 8  # that a thread decodes at a time
+_NUM_AHEAD = 2  # batches
+_GREY = 128
 
 Indices: TypeAlias = npt.NDArray[np.int64]
 
@@ -113,7 +121,7 @@ class Files:
 
 
 class EncodedPixels:
-    """What looks like an array, uint8 (N, H, W, 3), and decodes what is taken from it.
+    """What looks like an array, uint8 (N, H, W, 3), and decodes what is taken from it, on all cores.
 
     Each image is resized until its shorter side is 8/7 of what it is to be, and its middle is taken: how networks are
     measured on images of many sizes. Training takes other parts of an image than its middle: `podium.data.loader`.
@@ -121,14 +129,16 @@ class EncodedPixels:
     Args:
         files: where the images lie.
         size: height and width that they are handed over in.
+        bad: where images that can't be decoded are noted, which are grey then; None: they are errors.
     """
 
     ndim = 4
     dtype = np.dtype(np.uint8)
 
-    def __init__(self, files: Files, size: tuple[int, int]) -> None:
+    def __init__(self, files: Files, size: tuple[int, int], bad: BadImages | None = None) -> None:
         self.files = files
         self.size = size
+        self.bad = bad
 
     def __len__(self) -> int:
         return len(self.files)
@@ -145,7 +155,7 @@ class EncodedPixels:
 
     def take(self, rows: Indices) -> EncodedPixels:
         """Those at `rows`, int64 (M,), in that order; nothing is decoded."""
-        return EncodedPixels(self.files.take(rows), self.size)
+        return EncodedPixels(self.files.take(rows), self.size, self.bad)
 
     def __getitem__(self, key: int | slice | Indices | Sequence[int]) -> npt.NDArray[np.uint8]:
         """The images at `key`: uint8 (H, W, 3) for a number, (M, H, W, 3) else.
@@ -155,12 +165,73 @@ class EncodedPixels:
             ImageError: it is no image.
         """
         if isinstance(key, int | np.integer):
-            return self._decoded(int(key))
+            return self._decoded(int(key), None, 0)
         rows = np.arange(len(self))[key]
-        pixels = np.empty((len(rows), *self.size, 3), np.uint8)
-        for place, row in enumerate(rows):
-            pixels[place] = self._decoded(int(row))
-        return pixels
+        return next((pixels for _, pixels in self.batches(len(rows), rows)), np.empty((0, *self.size, 3), np.uint8))
 
-    def _decoded(self, row: int) -> npt.NDArray[np.uint8]:
-        return centred(self.files.read(row), self.files.where(row), self.size)
+    def batches(
+        self, size: int, rows: Indices, crop: RandomCrop | None = None, epoch: int = 0
+    ) -> Generator[tuple[Indices, npt.NDArray[np.uint8]]]:
+        """The images at `rows` in batches of `size`; the next are decoded while one is used.
+
+        Args:
+            size: images a batch.
+            rows: int64 (M,).
+            crop: draws the part of each that is taken; None: its middle.
+            epoch: that the part is drawn for.
+
+        Raises:
+            ArchiveError, ImageError: as `__getitem__`.
+        """
+
+        def decode(pixels: npt.NDArray[np.uint8], some: Indices) -> None:
+            for place, row in enumerate(some):
+                pixels[place] = self._decoded(int(row), crop, epoch)
+
+        waiting: deque[tuple[Indices, npt.NDArray[np.uint8], list[Future[None]]]] = deque()
+        starts = iter(range(0, len(rows), max(1, size)))
+        pool = ThreadPoolExecutor(_num_cores(), "podium-decode")
+        try:
+            while True:
+                while len(waiting) < _NUM_AHEAD and (start := next(starts, None)) is not None:
+                    some = rows[start : start + size]
+                    pixels = np.empty((len(some), *self.size, 3), np.uint8)
+                    pieces = [slice(first, first + _PIECE_IMAGES) for first in range(0, len(some), _PIECE_IMAGES)]
+                    work = [pool.submit(decode, pixels[piece], some[piece]) for piece in pieces]
+                    waiting.append((some, pixels, work))
+                if not waiting:
+                    return
+                some, pixels, work = waiting.popleft()
+                for piece in work:
+                    piece.result()
+                yield some, pixels
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _decoded(self, row: int, crop: RandomCrop | None, epoch: int) -> npt.NDArray[np.uint8]:
+        try:
+            return decoded(self.files, row, self.size, crop, epoch)
+        except DataError as error:
+            if self.bad is None:
+                raise
+            self.bad.add(self.files.where(row), str(error))
+            return np.full((*self.size, 3), _GREY, np.uint8)
+
+
+def decoded(
+    files: Files, row: int, size: tuple[int, int], crop: RandomCrop | None, epoch: int
+) -> npt.NDArray[np.uint8]:
+    """An image as it is shown in that epoch, uint8 (H, W, 3): a random part of it, or its middle.
+
+    Raises:
+        ArchiveError: its file can't be read.
+        ImageError: it is no image.
+    """
+    data, where = files.read(row), files.where(row)
+    if crop is None:
+        return centred(data, where, size)
+    return cropped(data, where, size, lambda height, width: crop.box(height, width, size, epoch, row))
+
+
+def _num_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,7 +1,7 @@
 """An image file's bytes → RGB pixels of a given size: the middle of the image, or a part of it.
 
-A JPEG is decoded at an eighth, a quarter or a half of its size where that is still as large as what is asked for: most
-of the work falls away before it is done.
+A JPEG is decoded only as far down as the part reaches (`podium.data.jpeg`), and at an eighth, a quarter or a half of
+its size where that is still as large as what is asked for: work that falls away before it is done.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from podium.data.decode import FORMATS, MAX_PIXELS, decode
+from podium.data.jpeg import decode_top, read_header
 
 __all__ = ["MARGIN", "Box", "centred", "cropped", "middle"]
 
@@ -21,6 +22,8 @@ MARGIN = 8 / 7  # 256 for 224
 
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom, in pixels of the image as it is seen (EXIF's orientation applied)."""
+
+Pixels = npt.NDArray[np.uint8]
 
 
 def middle(height: int, width: int, size: tuple[int, int]) -> Box:
@@ -31,13 +34,15 @@ def middle(height: int, width: int, size: tuple[int, int]) -> Box:
     return left, top, left + part_width, top + part_height
 
 
-def centred(data: bytes, where: str, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+def centred(data: bytes, where: str, size: tuple[int, int]) -> Pixels:
     """An image's middle, uint8 (H, W, 3). Raises ImageError as `decode`."""
     return cropped(data, where, size, lambda height, width: middle(height, width, size))
 
 
-def cropped(data: bytes, where: str, size: tuple[int, int], box: Callable[[int, int], Box]) -> npt.NDArray[np.uint8]:
+def cropped(data: bytes, where: str, size: tuple[int, int], box: Callable[[int, int], Box]) -> Pixels:
     """A part of an image, resized, bilinear over the part's whole area (antialiased).
+
+    What lies outside of the part, which is rounded to whole pixels as they are decoded, has no influence.
 
     Args:
         data: the file's bytes.
@@ -51,21 +56,61 @@ def cropped(data: bytes, where: str, size: tuple[int, int], box: Callable[[int, 
     Raises:
         ImageError: as `decode`.
     """
-    height, width = size
+    part = _turbo(data, size, box)
+    if part is None:
+        part = _pillow(data, size, box)
+    if part is None:
+        pixels = decode(data, where)
+        part = _cut(pixels, box(*pixels.shape[:2]), 1)
+    return _resized(part, size)
+
+
+def _turbo(data: bytes, size: tuple[int, int], box: Callable[[int, int], Box]) -> Pixels | None:
+    header = read_header(data)
+    if header is None or header.height * header.width > MAX_PIXELS:
+        return None
+    part = box(header.height, header.width)
+    factor = _factor(part, size)
+    pixels = decode_top(data, header, round(part[3]), factor)
+    return None if pixels is None else _cut(pixels, part, factor)
+
+
+def _pillow(data: bytes, size: tuple[int, int], box: Callable[[int, int], Box]) -> Pixels | None:
+    """As `_turbo`, by Pillow: the same pixels, of all rows. None if that can't be, or is damaged."""
     try:
-        image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
-        is_plain = image.format == "JPEG" and image.mode == "RGB" and image.width * image.height <= MAX_PIXELS
-        if is_plain and image.getexif().get(0x0112, 1) == 1:
-            full_width = image.width
-            left, top, right, bottom = box(image.height, image.width)
-            least = min((right - left) / width, (bottom - top) / height)
-            if least >= 2:
-                image.draft("RGB", (int(image.width / least), int(image.height / least)))
-            scale = image.width / full_width
-            part = (left * scale, top * scale, min(right * scale, image.width), min(bottom * scale, image.height))
-            return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR, box=part))
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            is_plain = image.format == "JPEG" and image.mode == "RGB" and image.width * image.height <= MAX_PIXELS
+            if not is_plain or image.getexif().get(0x0112, 1) != 1:
+                return None
+            part, full_width = box(image.height, image.width), image.width
+            factor = _factor(part, size)
+            if factor > 1:
+                image.draft("RGB", (image.width // factor, image.height // factor))
+            return _cut(np.asarray(image), part, round(full_width / image.width))
     except Exception:  # whatever it is, `decode` says it as it should be said
-        pass
-    image = Image.fromarray(decode(data, where))
-    part = box(image.height, image.width)
-    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR, box=part))
+        return None
+
+
+def _factor(part: Box, size: tuple[int, int]) -> int:
+    """How much smaller an image may be decoded: by 1, 2, 4 or 8."""
+    least = min((part[3] - part[1]) / size[0], (part[2] - part[0]) / size[1])
+    return next((factor for factor in (8, 4, 2) if least >= factor), 1)
+
+
+def _cut(pixels: Pixels, part: Box, factor: int) -> Pixels:
+    """The part of the image, of which `pixels` is `factor` times smaller: at least a pixel of it."""
+    left, top = (max(0, round(edge / factor)) for edge in part[:2])
+    right, bottom = max(left + 1, round(part[2] / factor)), max(top + 1, round(part[3] / factor))
+    return pixels[top:bottom, left:right]
+
+
+def _resized(pixels: Pixels, size: tuple[int, int]) -> Pixels:
+    """As Pillow resizes, to a grey level, and three times as fast."""
+    if pixels.shape[:2] == size:
+        return np.array(pixels)
+    import torch  # noqa: PLC0415  # heavy, and not needed to look at data
+    from torch.nn import functional as F  # noqa: PLC0415
+
+    planes = torch.from_numpy(np.array(pixels))[None].permute(0, 3, 1, 2)  # (1, 3, H, W), channels_last
+    resized = F.interpolate(planes, size, mode="bilinear", antialias=True)
+    return np.ascontiguousarray(resized[0].permute(1, 2, 0).numpy())

@@ -77,6 +77,9 @@ class Images:
             rows: int64 (M,), which images, and in which order; None: all, in theirs.
         """
         rows = np.arange(len(self)) if rows is None else rows
+        if isinstance(self.pixels, EncodedPixels):
+            yield from self.pixels.batches(size, rows)
+            return
         kept = 0
         for start in range(0, len(rows), size):
             some = rows[start : start + size]
@@ -113,7 +116,7 @@ class ImageStream:
         return len(self.ids)
 
 
-def _give_back(pixels: npt.NDArray[np.uint8] | EncodedPixels) -> None:
+def _give_back(pixels: npt.NDArray[np.uint8]) -> None:
     """Lets the system forget that this process has read the pages of a map; the file cache still has them."""
     mapped = getattr(pixels, "_mmap", None)
     if isinstance(mapped, mmap.mmap) and getattr(pixels, "mode", "") == "r" and hasattr(mmap, "MADV_DONTNEED"):

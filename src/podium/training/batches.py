@@ -9,13 +9,15 @@ Shapes: N images a batch, M of them here.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from podium.augment import Mixer, Pipeline, shrink
+from podium.augment import Drawn, Mixer, Pipeline, scaled, shrink
 from podium.runtime import random_stream, send
+from podium.training.feed import Feed, Places
 from podium.training.gradient import Batch
 from podium.training.plan import Plan
 from podium.world import World
@@ -59,7 +61,8 @@ class Batches:
     """Makes the batch of each step.
 
     Args:
-        pixels: uint8 (num_images, H, W, 3), of the training set, on the device.
+        feed: gives each step's pixels.
+        size: height and width of the images.
         labels: int64 (num_images,), on the device.
         augment: the recipe's augmentation.
         mixer: for mixup and cutmix, if it is on.
@@ -71,7 +74,8 @@ class Batches:
 
     def __init__(
         self,
-        pixels: Tensor,
+        feed: Feed,
+        size: tuple[int, int],
         labels: Tensor,
         augment: Pipeline,
         mixer: Mixer,
@@ -80,7 +84,8 @@ class Batches:
         seed: int,
         world: World,
     ) -> None:
-        self._pixels = pixels
+        self._feed = feed
+        self._size = size
         self._labels = labels
         self._augment = augment
         self._mixer = mixer
@@ -99,24 +104,23 @@ class Batches:
             step: from 0.
         """
         mine = share(len(indices), self._num_parts, self._world)
-        here = mine.of(indices)  # (M,)
-        pixels = self._shown(indices, mine.rows, epoch, step)  # (M, 3, H', W'), channels_last
-        targets, partners, part = self._labels[here], None, None
-        if self._mixer.is_on:
-            size = (pixels.shape[2], pixels.shape[3])
-            drawn = self._mixer.draw(len(indices), size, random_stream(self._seed, "mix", step))
-            whole_partner = send(drawn.partner, indices.device)
+        groups = self._feed(indices, self.places(len(indices), step), step)
+        own, here = groups[0]  # (M, H, W, 3), (M,)
+        pixels = self._shown(own, indices, mine.rows, epoch, step)  # (M, 3, H', W'), channels_last
+        partners, part = None, None
+        if (drawn := self._drawn(len(indices), step)) is not None:
             if mine.rows is None:
-                others = pixels[whole_partner]
+                place = send(drawn.partner, indices.device)
+                others, partners = pixels[place], self._labels[here[place]]
             else:
                 drawn = drawn.of(mine.rows)
-                others = self._shown(indices, drawn.partner, epoch, step)
+                own, their = groups[1]
+                others, partners = self._shown(own, indices, drawn.partner, epoch, step), self._labels[their]
             pixels = self._mixer.apply(pixels, others, drawn)
-            partners = self._labels[indices[send(drawn.partner, indices.device)]]
             part = send(drawn.part, indices.device)
         return Batch(
             pixels,
-            targets,
+            self._labels[here],
             None if weights is None else weights[here],
             partners,
             part,
@@ -125,9 +129,37 @@ class Batches:
             num_images=mine.num_images,
         )
 
-    def _shown(self, indices: Tensor, rows: Tensor | None, epoch: int, step: int) -> Tensor:
+    def places(self, num_images: int, step: int) -> Places:
+        """Which places of a batch of `num_images` this process shows, and, where it mixes others' images in, whose."""
+        rows = share(num_images, self._num_parts, self._world).rows
+        drawn = None if rows is None else self._drawn(num_images, step)
+        return [rows] if rows is None or drawn is None else [rows, drawn.partner[rows]]
+
+    def plain(self, num_some: int, size: int, step: int, *, shares: bool) -> Iterator[Tensor]:
+        """Some training images as they are trained on: uint8 (M, 3, H, W), for an average's BN.
+
+        Args:
+            num_some: how many.
+            size: images a batch.
+            step: so many are done; it decides which images.
+            shares: whether each process gets its part of each batch, or all of it.
+        """
+        order = torch.randperm(len(self._labels), generator=random_stream(self._seed, "average", step))[:num_some]
+        for number, indices in enumerate(torch.split(send(order, self._labels.device), size)):
+            if len(indices) > 1 or not number:
+                stream = random_stream(self._seed, "average", step, number)
+                mine = share(len(indices), 1, self._world) if shares else Share(None, (len(indices),), len(indices))
+                pixels = self._feed.some(mine.of(indices)).permute(0, 3, 1, 2)
+                yield self._augment(pixels, indices, 0, stream, mine.rows)
+
+    def _drawn(self, num_images: int, step: int) -> Drawn | None:
+        if not self._mixer.is_on:
+            return None
+        size = scaled(self._size, self._plan.scale(step))
+        return self._mixer.draw(num_images, size, random_stream(self._seed, "mix", step))
+
+    def _shown(self, pixels: Tensor, indices: Tensor, rows: Tensor | None, epoch: int, step: int) -> Tensor:
         """Images of the batch `indices`, those at `rows`, as they are augmented and shown: uint8 (M, 3, H', W')."""
-        here = indices if rows is None else indices[send(rows, indices.device)]
         stream = random_stream(self._seed, "augment", step)
-        pixels = self._augment(self._pixels[here].permute(0, 3, 1, 2), indices, epoch, stream, rows)
-        return shrink(pixels, self._plan.scale(step))
+        shown = self._augment(pixels.permute(0, 3, 1, 2), indices, epoch, stream, rows)
+        return shrink(shown, self._plan.scale(step))

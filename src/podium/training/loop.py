@@ -16,26 +16,26 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from statistics import median
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from podium.augment import Mixer
 from podium.data import Images
 from podium.errors import RunError
 from podium.models import Classifier
 from podium.run import Run
-from podium.runtime import Runtime, isolated_seed, random_stream, send
+from podium.runtime import Runtime, isolated_seed
 from podium.training import checkpoint, setup
 from podium.training.average import Average
-from podium.training.batches import Batches, share
+from podium.training.batches import Batches
 from podium.training.checkpoint import Part, State
 from podium.training.engine import Engine
+from podium.training.feed import Resident, Streamed, new_feed, note_bad_images
 from podium.training.gradient import Gradient
+from podium.training.measure import accuracy_of
 from podium.training.optimizers import Optimizers
 from podium.training.order import Order
 from podium.training.pace import Pace
@@ -43,7 +43,6 @@ from podium.training.plan import Plan
 
 __all__ = ["Progress", "fit"]
 
-_EVALUATION_PIXELS = 1000 * 32 * 32
 _NUM_AVERAGE_PIXELS = 10_000 * 32 * 32  # that an average's BN is measured on
 
 
@@ -110,12 +109,29 @@ def fit(
         RunError: the checkpoint is damaged, or the training diverged.
         StorageError: the disk is full or not writable; the last checkpoint stays.
     """
+    with new_feed(images, run.recipe, int(run.manifest["seed"]), runtime) as feed:
+        return _fit(
+            run, images, feed, hold_out, runtime, engine, on_progress or _nobody, should_stop, checkpoint_seconds
+        )
+
+
+def _fit(
+    run: Run,
+    images: Images,
+    feed: Resident | Streamed,
+    hold_out: Images | None,
+    runtime: Runtime,
+    engine: Engine | None,
+    on_progress: Callable[[Progress], None],
+    should_stop: Callable[[], bool],
+    checkpoint_seconds: float,
+) -> bool:
     recipe, seed, device, world = run.recipe, int(run.manifest["seed"]), runtime.device, runtime.world
 
-    # ---- data: uint8, resident on the device
+    # ---- data
     assert images.labels is not None
-    pixels = torch.from_numpy(np.require(images.resident, requirements=["C", "W"])).to(device)  # (num_images, H, W, 3)
     labels = torch.from_numpy(images.labels).to(device)
+    is_streamed = isinstance(feed, Streamed)
 
     # ---- network
     plan = Plan.from_recipe(recipe, len(images))
@@ -123,10 +139,12 @@ def fit(
     engine = engine or Engine(recipe, runtime)
     classifier = engine.begin(setup.new_classifier(recipe, seed, images, runtime))
     network = classifier.network
-    augment = setup.new_pipeline(recipe, seed, images.size, len(images), classifier.preprocessing.mean)
+    mean = classifier.preprocessing.mean
+    augment = setup.new_pipeline(recipe, seed, images.size, len(images), mean, is_cropped=is_streamed)
     optimizers = Optimizers(network, recipe, plan, runtime.compute_dtype)
     mixer = Mixer(recipe.mixup, recipe.cutmix)
-    batches = Batches(pixels, labels, augment, mixer, plan, recipe.accumulate, seed, world)
+    batches = Batches(feed, images.size, labels, augment, mixer, plan, recipe.accumulate, seed, world)
+    feed.begin(plan, orders, batches.places)
     gradient = Gradient(engine, recipe, seed)
     average = Average(classifier, recipe, plan) if recipe.average != "none" else None
     parts: dict[str, Part] = {"optimizer": optimizers, "order": orders}
@@ -139,7 +157,7 @@ def fit(
             state = checkpoint.load(kept, network, classifier.preprocessing, parts)
         else:
             began = time.monotonic()
-            setup.prepare_network(classifier, pixels, seed)
+            setup.prepare_network(classifier, feed, len(images), seed)
             with world.together():
                 setup.take_initial_weights(classifier, run.manifest.get("init") if world.is_first else None)
             state = State(train_seconds=time.monotonic() - began)
@@ -153,25 +171,16 @@ def fit(
     log_every = max(1, plan.steps_per_epoch // 20)
     pace = Pace(world, device, checkpoint_seconds, should_stop)
 
-    def some_batches() -> Iterator[Tensor]:
-        """Training images, as they are trained on: for an average's BN."""
-        num_some = min(len(images), max(1, _NUM_AVERAGE_PIXELS // (images.size[0] * images.size[1])))
-        order = torch.randperm(len(images), generator=random_stream(seed, "average", state.step))[:num_some]
-        for number, indices in enumerate(torch.split(send(order, device), recipe.batch_size)):
-            if len(indices) > 1 or not number:
-                stream = random_stream(seed, "average", state.step, number)
-                rows = share(len(indices), 1, world).rows if recipe.sync_norm else None
-                here = indices if rows is None else indices[send(rows, device)]
-                yield augment(pixels[here].permute(0, 3, 1, 2), indices, 0, stream, rows)
-
     def final() -> Classifier:
         """What the training gives if it ends here."""
         if not recipe.sync_norm:
             world.spread(dict(network.named_buffers()))
         if average is None:
             return classifier
+        num_some = min(len(images), max(1, _NUM_AVERAGE_PIXELS // (images.size[0] * images.size[1])))
         with isolated_seed(seed, "average", state.step, device=device):
-            return average.classifier(some_batches(), runtime)
+            some = batches.plain(num_some, recipe.batch_size, state.step, shares=recipe.sync_norm)
+            return average.classifier(some, runtime)
 
     while state.step < plan.num_steps:
         step_began = time.monotonic()
@@ -238,36 +247,37 @@ def fit(
         # ---- evaluate
         hold_out_accuracy = None
         if ends_epoch and hold_out is not None and _is_due(recipe.evaluate_every, epoch + 1, is_last=is_last):
-            hold_out_accuracy = _accuracy(final(), hold_out, runtime)
+            hold_out_accuracy = accuracy_of(final(), hold_out, runtime)
             run.append_metrics(kind="hold-out", step=state.step, accuracy=hold_out_accuracy)
 
         # ---- checkpoint
         if look.saves:
+            note_bad_images(run, images, world)
             if run.writes:
                 checkpoint.save(run.checkpoint_path, state, network, classifier.preprocessing, parts)
             pace.saved()
 
-        if on_progress is not None:
-            step_seconds = median(durations)
-            on_progress(
-                Progress(
-                    step=state.step,
-                    num_steps=plan.num_steps,
-                    epoch=epoch + 1,
-                    ends_epoch=ends_epoch,
-                    num_epochs=recipe.epochs,
-                    loss=loss,
-                    accuracy=accuracy,
-                    hold_out_accuracy=hold_out_accuracy,
-                    images_per_second=min(recipe.batch_size, len(images)) / step_seconds,
-                    train_seconds=state.train_seconds,
-                    seconds_left=(plan.num_steps - state.step) * step_seconds,
-                )
+        step_seconds = median(durations)
+        on_progress(
+            Progress(
+                step=state.step,
+                num_steps=plan.num_steps,
+                epoch=epoch + 1,
+                ends_epoch=ends_epoch,
+                num_epochs=recipe.epochs,
+                loss=loss,
+                accuracy=accuracy,
+                hold_out_accuracy=hold_out_accuracy,
+                images_per_second=min(recipe.batch_size, len(images)) / step_seconds,
+                train_seconds=state.train_seconds,
+                seconds_left=(plan.num_steps - state.step) * step_seconds,
             )
+        )
         if look.stops:
             return False
 
     # ---- finish
+    note_bad_images(run, images, world)
     run.write_manifest(train_seconds=round(state.train_seconds, 1), num_steps=plan.num_steps)
     trained = final()
     if run.writes:
@@ -276,20 +286,9 @@ def fit(
     return True
 
 
+def _nobody(_: Progress) -> None:
+    """Is told of the progress where nobody asked."""
+
+
 def _is_due(every: int, epoch: int, *, is_last: bool) -> bool:
     return is_last or (every > 0 and epoch % every == 0)
-
-
-@torch.inference_mode()
-def _accuracy(classifier: Classifier, images: Images, runtime: Runtime) -> float:
-    classifier.eval()
-    num_hits, mine = 0, runtime.world.part(len(images))
-    size = max(1, _EVALUATION_PIXELS // (images.size[0] * images.size[1]))
-    assert images.labels is not None
-    for start in range(mine.start, mine.stop, size):
-        some = slice(start, min(start + size, mine.stop))
-        batch: Tensor = torch.from_numpy(np.array(images.pixels[some]))
-        with runtime.autocast():
-            guesses = classifier(batch.to(runtime.device).permute(0, 3, 1, 2)).argmax(1)
-        num_hits += int((guesses.cpu().numpy() == images.labels[some]).sum())
-    return int(runtime.world.sum(torch.tensor(num_hits))) / len(images)

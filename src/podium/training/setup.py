@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from podium import models
 from podium.augment import Pipeline, scaled
 from podium.data import Images
 from podium.data.encoded import EncodedPixels
-from podium.errors import DataError, RecipeError, RunError, WeightsError
+from podium.errors import RecipeError, RunError, WeightsError
 from podium.files import sha256_of
 from podium.models import Classifier, Preprocessing, fitting_weights, load_weights, sync_norms
 from podium.recipe import Recipe
-from podium.runtime import Runtime, isolated_seed, random_stream, send
+from podium.runtime import Runtime, isolated_seed, random_stream
+from podium.training.feed import Feed
 from podium.training.optimizers import Optimizers
 from podium.training.plan import Plan
 from podium.world import ALONE, World
@@ -39,8 +39,8 @@ __all__ = [
 ]
 
 _NUM_PREPARE_PIXELS = 5000 * 32 * 32  # for whitening filters: 4.8 million patches
-_NUM_MEASURED = 4000  # images
-_PIXELS_AT_ONCE = 1000 * 32 * 32
+_MOST_MEASURED = 10_000  # encoded images, for mean and standard deviation
+_MEASURED_PIXELS = 1000 * 32 * 32  # at once
 
 Parts = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
 """Indices to train on, and indices held out."""
@@ -108,9 +108,20 @@ def _check_parts(network: nn.Module, recipe: Recipe, plan: Plan, world: World) -
 
 
 def new_pipeline(
-    recipe: Recipe, seed: int, image_size: tuple[int, int], num_images: int | None, mean: tuple[float, float, float]
+    recipe: Recipe,
+    seed: int,
+    image_size: tuple[int, int],
+    num_images: int | None,
+    mean: tuple[float, float, float],
+    *,
+    is_cropped: bool = False,
 ) -> Pipeline:
-    """The recipe's augmentation; `mean` is the training images'. Raises RecipeError if they are too small for it."""
+    """The recipe's augmentation; `mean` is the training images'. Raises RecipeError if they are too small for it.
+
+    Images that were cropped at random when they were decoded (`is_cropped`) aren't again.
+    """
+    if is_cropped:
+        recipe = replace(recipe, crop_area_min=1.0, crop_ratio=1.0)
     shared = {field.name for field in fields(Pipeline)} & {field.name for field in fields(Recipe)}
     keys: dict[str, Any] = {name: getattr(recipe, name) for name in shared}
     return Pipeline(**keys, image_size=image_size, fill=mean, num_images=num_images, seed=seed)
@@ -171,21 +182,22 @@ def fingerprint_of(path: Path) -> str:
         raise WeightsError(f"{path} can't be read: {error.strerror}.") from error
 
 
-def prepare_network(classifier: Classifier, pixels: Tensor, seed: int) -> None:
+def prepare_network(classifier: Classifier, feed: Feed, num_images: int, seed: int) -> None:
     """Lets a network that wants to look at some training images before it is trained do so.
 
     Args:
         classifier: on its device.
-        pixels: uint8 (num_images, H, W, 3) on that device.
+        feed: gives their pixels.
+        num_images: of the training set.
         seed: chooses the images.
     """
     prepare = getattr(classifier.network, "prepare", None)
     if prepare is None:
         return
-    num_some = max(1, _NUM_PREPARE_PIXELS // (pixels.shape[1] * pixels.shape[2]))
-    some = torch.randperm(len(pixels), generator=random_stream(seed, "prepare"))[:num_some]
-    indices = send(some.sort().values, pixels.device)
-    prepare(classifier.preprocessing.normalize(pixels[indices].permute(0, 3, 1, 2)))
+    height, width = classifier.preprocessing.image_size
+    num_some = max(1, _NUM_PREPARE_PIXELS // (height * width))
+    some = torch.randperm(num_images, generator=random_stream(seed, "prepare"))[:num_some]
+    prepare(classifier.preprocessing.normalize(feed.some(some.sort().values).permute(0, 3, 1, 2)))
 
 
 def _three(values: tuple[float, ...]) -> tuple[float, float, float]:
@@ -196,42 +208,21 @@ def _three(values: tuple[float, ...]) -> tuple[float, float, float]:
 def mean_and_std(images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Per channel over all pixels, in [0, 1], by counting each of the 256 values.
 
-    Of images that are decoded when they are asked for, some are taken, spread evenly over all: as many as tell the mean
-    to a few thousandths. Those that can't be decoded are passed over here: it is training that says what becomes of
-    them.
-
-    Raises:
-        DataError: none of these can be decoded.
+    Of images that stay encoded, 10,000 are enough, evenly spread over the set. Raises DataError if one can't be
+    decoded.
     """
     counts = np.zeros((3, 256), np.int64)
-    for some in _decoded(images.pixels) if isinstance(images.pixels, EncodedPixels) else _pieces(images):
+    rows = np.arange(len(images))
+    if isinstance(images.pixels, EncodedPixels) and len(images) > _MOST_MEASURED:
+        rows = rows[np.linspace(0, len(images) - 1, _MOST_MEASURED).round().astype(np.int64)]
+    size = max(1, _MEASURED_PIXELS // (images.size[0] * images.size[1]))
+    for _, some in images.batches(size, rows):  # bincount makes eight bytes of each
         counts += [np.bincount(some[..., channel].ravel(), minlength=256) for channel in range(3)]
     values = np.arange(256) / 255
     mean = counts @ values / counts.sum(1)
     variance = counts @ values**2 / counts.sum(1) - mean**2
     std = np.sqrt(np.maximum(variance, 1e-6))  # a channel that is the same everywhere must not divide by 0
     return tuple(mean.round(6).tolist()), tuple(std.round(6).tolist())
-
-
-def _pieces(images: Images) -> Iterator[npt.NDArray[np.uint8]]:
-    """All pixels, some at a time, since bincount makes eight bytes of each."""
-    step = max(1, _PIXELS_AT_ONCE // (images.size[0] * images.size[1]))
-    return (images.resident[start : start + step] for start in range(0, len(images), step))
-
-
-def _decoded(pixels: EncodedPixels) -> Iterator[npt.NDArray[np.uint8]]:
-    """Some images, spread evenly, that can be decoded."""
-    failure, num_decoded = None, 0
-    for row in np.unique(np.linspace(0, len(pixels) - 1, _NUM_MEASURED).astype(np.int64)):
-        try:
-            found = pixels[int(row)]
-        except DataError as error:
-            failure = error
-        else:
-            num_decoded += 1
-            yield found
-    if failure is not None and not num_decoded:
-        raise failure
 
 
 def loss_scale(recipe: Recipe, num_images: int) -> float:
