@@ -7,6 +7,7 @@ import operator
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,14 @@ from typing import Any
 from podium.api.common import OnBatch, open, open_for, opened, predict_with, split
 from podium.api.jobs import begun, same_everywhere, settle, shared
 from podium.data import Dataset, Images
-from podium.errors import RunError
+from podium.data.bad_images import BadImages
+from podium.data.encoded import EncodedPixels
+from podium.errors import DataError, RunError
 from podium.evaluation import evaluate_predictions
 from podium.recipe import Recipe, default_recipe, load_recipe
 from podium.run import Run
 from podium.runtime import Runtime, describe_hardware, describe_versions, prepare
-from podium.training import Parts, Progress, check, fit, new_manifest
+from podium.training import Parts, Progress, check, fit, new_manifest, note_bad_images
 from podium.world import World, join
 
 __all__ = ["check_resumable", "differences", "resume", "runtime_of", "train"]
@@ -40,6 +43,8 @@ def train(
     on_batch: OnBatch | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     checkpoint_seconds: float = 60.0,
+    on_bad_image: str = "stop",
+    on_note: Callable[[str], None] | None = None,
 ) -> Run:
     """Trains a network and measures it on the hold-out.
 
@@ -62,6 +67,10 @@ def train(
         should_stop: asked after each step, of several processes about once a second; True ends this sitting with a
             checkpoint.
         checkpoint_seconds: at most so long, and a step, between two checkpoints.
+        on_bad_image: of images that are streamed from their files: "stop": one that can't be decoded is an error;
+            "skip": it is named and counted (the manifest's "bad_images"), and another one of its batch is shown in its
+            place; held out, it counts as a grey image.
+        on_note: called with what is worth a word but no error, such as a bad image; None: a warning.
 
     Returns:
         The run; its manifest's "hold_out" has the accuracy. It isn't finished if `should_stop` ended it.
@@ -82,6 +91,7 @@ def train(
         parts = split(images, recipe)
         initial = None if init is None or not world.is_first else _weights_file(Path(init))
         check(recipe, images, parts, initial, world)
+        _check_on_bad_image(on_bad_image, images)
     runtime = runtime or prepare(recipe.precision)
     seed = operator.index(seed)
     same_everywhere(world, "data set", dataset.fingerprint)
@@ -94,7 +104,29 @@ def train(
         return Run.create(folder, recipe, new_manifest(dataset, recipe, parts, runtime, seed, command, initial))
 
     run = shared(world, make)
+    images = _tolerant(run, images, on_bad_image, on_note)
     return _sit(run, images, parts, runtime, on_begin, on_progress, on_batch, should_stop, checkpoint_seconds)
+
+
+def _check_on_bad_image(word: str, images: Images) -> None:
+    """Raises DataError if it is no such word, or would be ignored."""
+    if word not in ("stop", "skip"):
+        raise DataError(f"on_bad_image = {word!r} can't be: it takes stop or skip.")
+    if word == "skip" and not isinstance(images.pixels, EncodedPixels):
+        raise DataError(
+            "--on-bad-image skip would be ignored: it is for images that are streamed, and these fit in memory.\n"
+            "`podium data` names those that can't be read; take them out or replace them."
+        )
+
+
+def _tolerant(run: Run, images: Images, on_bad_image: str, on_note: Callable[[str], None] | None) -> Images:
+    """The same images; with "skip", those that can't be decoded will be noted."""
+    if not isinstance(images.pixels, EncodedPixels):
+        return images
+    run.write_manifest(on_bad_image=on_bad_image)
+    names = run.manifest.get("bad_images", {}).get("names", [])
+    bad = BadImages(on_note, names) if on_bad_image == "skip" else None
+    return replace(images, pixels=EncodedPixels(images.pixels.files, images.pixels.size, bad))
 
 
 def _weights_file(path: Path) -> Path:
@@ -112,6 +144,8 @@ def resume(
     on_batch: OnBatch | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     checkpoint_seconds: float = 60.0,
+    on_bad_image: str | None = None,
+    on_note: Callable[[str], None] | None = None,
 ) -> Run:
     """Goes on with a training that was stopped or killed, from its last checkpoint.
 
@@ -127,6 +161,8 @@ def resume(
         on_batch: as of `train`.
         should_stop: as of `train`.
         checkpoint_seconds: as of `train`.
+        on_bad_image: as of `train`; None: as before.
+        on_note: as of `train`.
 
     Raises:
         RunError: the data are not those that the run began with, the checkpoint is damaged, another process trains, or
@@ -147,8 +183,12 @@ def resume(
     runtime = runtime or runtime_of(run)
     world.first(lambda: _note_sitting(run, runtime))
     parts = split(images, run.recipe)
-    if world.size > 1:  # it may not have begun with so many
-        check(run.recipe, images, parts, None, world)
+    on_bad_image = on_bad_image or run.manifest.get("on_bad_image", "stop")
+    with world.together():
+        _check_on_bad_image(on_bad_image, images)
+        if world.size > 1:  # it may not have begun with so many
+            check(run.recipe, images, parts, None, world)
+    images = _tolerant(run, images, on_bad_image, on_note)
     return _sit(run, images, parts, runtime, on_begin, on_progress, on_batch, should_stop, checkpoint_seconds)
 
 
@@ -215,6 +255,7 @@ def _sit(
         )
         if finished and kept is not None and world.tell("hold_out" not in run.manifest):
             _measure_hold_out(run, kept, runtime, on_batch)
+            note_bad_images(run, kept, world)
         return settle(world, run)
 
 

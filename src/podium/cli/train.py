@@ -3,6 +3,7 @@
 import shlex
 import signal
 import sys
+from enum import StrEnum
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Self
@@ -14,6 +15,13 @@ from podium.errors import RunError
 
 if TYPE_CHECKING:
     from podium.run import Run
+
+
+class BadImageAnswer(StrEnum):
+    """What is done about an image that can't be decoded."""
+
+    STOP = "stop"
+    SKIP = "skip"
 
 
 def train(
@@ -47,6 +55,12 @@ def train(
     ] = None,
     image_size: ImageSize = None,
     labels: Labels = None,
+    on_bad_image: Annotated[
+        BadImageAnswer | None,
+        typer.Option(
+            help="Of streamed images: stop at one that can't be decoded, or name it and go on. (default: stop)"
+        ),
+    ] = None,
     threads: Threads = None,
     json: Json = False,
 ) -> None:
@@ -107,6 +121,9 @@ def train(
         if not json:
             console.print("\n".join(lines), soft_wrap=True)
 
+    def note(message: str) -> None:
+        sys.stderr.write(f"{message}\n")
+
     with _StopSignal() as stop, TrainingDisplay() as display, bars() as bar:
 
         def on_batch(done: int, total: int) -> None:
@@ -123,6 +140,8 @@ def train(
                 on_progress=display,
                 on_batch=on_batch,
                 should_stop=stop,
+                on_bad_image=on_bad_image,
+                on_note=note,
             )
         else:
             run = api.train(
@@ -137,6 +156,8 @@ def train(
                 on_progress=display,
                 on_batch=on_batch,
                 should_stop=stop,
+                on_bad_image=on_bad_image or "stop",
+                on_note=note,
             )
     if not run.is_finished:
         if json:
@@ -165,6 +186,11 @@ def _say_end(run: "Run", *, json: bool) -> None:
         )
     else:
         out.print("No hold-out, so no accuracy.")
+    if (bad := manifest.get("bad_images")) and bad["num_images"]:
+        out.print(
+            f"{bad['num_images']:,} images couldn't be decoded and were skipped; the manifest names them.",
+            soft_wrap=True,
+        )
     path = shlex.quote(str(run.path))
     if name := manifest["data"].get("evaluation"):
         out.print(f"To measure on the {name}, left aside so far: podium evaluate {path}", soft_wrap=True)

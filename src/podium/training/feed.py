@@ -8,7 +8,8 @@ Shapes: N images a batch; a group is M of them that are shown together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -21,7 +22,7 @@ from podium.data import Images
 from podium.data.encoded import EncodedPixels
 from podium.data.loader import Loader
 from podium.data.random_crop import RandomCrop
-from podium.errors import DataError
+from podium.errors import DataError, ImageError
 from podium.recipe import Recipe
 from podium.run import Run
 from podium.runtime import Runtime, num_usable_cores, send
@@ -29,7 +30,7 @@ from podium.training.order import Order
 from podium.training.plan import Plan
 from podium.world import World
 
-__all__ = ["Feed", "Group", "Resident", "Streamed", "new_feed", "note_bad_images"]
+__all__ = ["Feed", "Group", "Resident", "Streamed", "advice", "new_feed", "note_bad_images"]
 
 Group = tuple[Tensor, Tensor]
 """uint8 (M, H, W, 3) and int64 (M,) on the device: pixels, and the images' places in the training set."""
@@ -152,7 +153,7 @@ class Streamed:
         pixels = torch.from_numpy(loaded.pixels)
         pixels = pixels.clone() if self._device.type == "cpu" else send(pixels, self._device)
         self._loader.release(step)
-        self._ask_ahead(step + 1)
+        self._ask_ahead(step)
         if loaded.bad:
             rows, sources = self._without(rows, loaded.bad)
             pixels = pixels[send(torch.from_numpy(sources), self._device)]
@@ -171,7 +172,7 @@ class Streamed:
         assert self._loader is not None
         self._next_step = max(self._next_step, step)
         last = self._plan.num_steps
-        if self._orders.remembers and step < last:  # what the next epoch shows, this one's losses decide
+        if self._orders.remembers:  # what the next epoch shows, this one's losses decide
             last = min(last, self._plan.ends[self._plan.locate(step)[0]])
         while self._next_step < last and self._loader.has_room:
             self._ask(self._next_step)
@@ -195,14 +196,12 @@ class Streamed:
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """The images that are shown instead, and from which places their pixels are."""
         if self._pixels.bad is None:
-            raise DataError(
-                f"{bad[min(bad)].rstrip()}\nTo go on without such images: podium train --resume … --on-bad-image skip."
-            )
+            raise ImageError(bad[min(bad)])
         for place, message in bad.items():
             self._pixels.bad.add(self._pixels.files.where(int(rows[place])), message)
         good = np.array([place for place in range(len(rows)) if place not in bad], np.int64)
         if not len(good):
-            raise DataError(f"{bad[min(bad)]}\nNo image of the whole batch can be decoded. Look at the data first.")
+            raise ImageError(f"{bad[min(bad)]}\nNo image of the whole batch can be decoded. Look at the data first.")
         sources = np.arange(len(rows))
         for place in bad:
             sources[place] = good[np.searchsorted(good, place) % len(good)]  # the next good one
@@ -215,6 +214,19 @@ def new_feed(images: Images, recipe: Recipe, seed: int, runtime: Runtime) -> Res
         return Streamed(images.pixels, recipe, seed, runtime)
     pixels = np.require(images.pixels, requirements=["C", "W"])
     return Resident(torch.from_numpy(pixels).to(runtime.device))
+
+
+@contextmanager
+def advice(run: Run, images: Images) -> Iterator[None]:
+    """Where an image that can't be decoded stops the training inside, says how to go on without it."""
+    try:
+        yield
+    except DataError as error:
+        if not isinstance(images.pixels, EncodedPixels) or images.pixels.bad is not None:
+            raise
+        raise type(error)(
+            f"{error}\nTo go on without such images: podium train --resume {run.path} --on-bad-image skip"
+        ) from error
 
 
 def note_bad_images(run: Run, images: Images | None, world: World) -> None:

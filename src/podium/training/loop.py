@@ -33,7 +33,7 @@ from podium.training.average import Average
 from podium.training.batches import Batches
 from podium.training.checkpoint import Part, State
 from podium.training.engine import Engine
-from podium.training.feed import Resident, Streamed, new_feed, note_bad_images
+from podium.training.feed import Resident, Streamed, advice, new_feed, note_bad_images
 from podium.training.gradient import Gradient
 from podium.training.measure import accuracy_of
 from podium.training.optimizers import Optimizers
@@ -109,7 +109,7 @@ def fit(
         RunError: the checkpoint is damaged, or the training diverged.
         StorageError: the disk is full or not writable; the last checkpoint stays.
     """
-    with new_feed(images, run.recipe, int(run.manifest["seed"]), runtime) as feed:
+    with advice(run, images), new_feed(images, run.recipe, int(run.manifest["seed"]), runtime) as feed:
         return _fit(
             run, images, feed, hold_out, runtime, engine, on_progress or _nobody, should_stop, checkpoint_seconds
         )
