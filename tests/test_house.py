@@ -18,10 +18,11 @@ ROOMS = [
     "training",
     "evaluation",
     "delivery",
+    "checkup",
     "api",
     "cli",
 ]  # from left to right
-COMMON = {"errors", "files", "recipe", "run", "runtime", "world"}
+COMMON = {"errors", "files", "limits", "recipe", "run", "runtime", "world"}
 
 
 def imported_parts(path: Path) -> set[str]:

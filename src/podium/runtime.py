@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from podium.errors import WorldError
+from podium.limits import num_usable_cores
 from podium.world import ALONE, World, join
 
 __all__ = ["Runtime", "describe_hardware", "describe_versions", "prepare", "random_stream", "send", "source_commit"]
@@ -66,8 +67,8 @@ def prepare(precision: str = "auto", *, device: str = "auto", num_threads: int |
     """
     world = join()
     chosen = _device(device, world)
-    if num_threads is None and not _says_threads(world):
-        num_threads = max(1, num_usable_cores() // world.local_size)
+    if num_threads is None:
+        num_threads = default_threads(world.local_size)
     if num_threads is not None:
         torch.set_num_threads(num_threads)
     if chosen.type == "cpu":
@@ -79,9 +80,15 @@ def prepare(precision: str = "auto", *, device: str = "auto", num_threads: int |
     return Runtime(chosen, dtype, torch.get_num_threads(), world)
 
 
-def num_usable_cores() -> int:
-    """Cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def default_threads(local_size: int = 1) -> int | None:
+    """Threads for one of `local_size` processes of this machine: its share of the cores.
+
+    None: OMP_NUM_THREADS, which torch obeys, is the user's word. For several processes, torchrun sets it to 1 by itself.
+    """
+    threads = os.environ.get("OMP_NUM_THREADS")
+    if threads is not None and not (threads == "1" and local_size > 1):
+        return None
+    return max(1, num_usable_cores() // local_size)
 
 
 def _device(name: str, world: World) -> torch.device:
@@ -96,12 +103,6 @@ def _device(name: str, world: World) -> torch.device:
     chosen = torch.device("cuda", world.local_rank)
     torch.cuda.set_device(chosen)
     return chosen
-
-
-def _says_threads(world: World) -> bool:
-    """Whether OMP_NUM_THREADS is the user's word; for several processes, torchrun sets it to 1 by itself."""
-    threads = os.environ.get("OMP_NUM_THREADS")
-    return threads is not None and not (threads == "1" and world.local_size > 1)
 
 
 def send(tensor: Tensor, device: torch.device) -> Tensor:

@@ -93,7 +93,9 @@ def _measured(run: Run, dataset: Dataset, on: On | None) -> tuple[list[Images], 
         )
     evaluation = dataset.evaluation
     if on == "evaluation" and (evaluation is None or name is None):
-        raise DataError(f"{dataset.path} has no evaluation set (a folder val, an official test split). Leave --on out.")
+        raise DataError(
+            f"{dataset.place} has no evaluation set (a folder val, an official test split). Leave --on out."
+        )
     if on == "evaluation" and evaluation is not None:
         sets, what = [evaluation], f"{name} of {dataset.name}"
     else:
@@ -205,7 +207,7 @@ def submit(
         images = world.in_turn(lambda: dataset.evaluation if dataset.test is None else dataset.test)
         stream = None if images is None else images.stream(STREAM_SIZE)
     if stream is None:
-        raise DataError(f"{dataset.path} has no test images, so there is nothing to submit.")
+        raise DataError(f"{dataset.place} has no test images, so there is nothing to submit.")
 
     num_all = len(stream) * len(members)
     predictions = []

@@ -5,7 +5,7 @@ import warnings
 
 import typer
 
-from podium.cli import data, demo, evaluate, export, import_gluon, listings, predict, submit, train
+from podium.cli import data, demo, evaluate, export, import_gluon, listings, predict, shard, submit, train
 from podium.errors import PodiumError, WorldError
 from podium.world.launch import is_first
 
@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 app.command()(demo.demo)
 app.command()(data.data)
+app.command()(shard.shard)
 app.command()(train.train)
 app.command()(evaluate.evaluate)
 app.command()(submit.submit)

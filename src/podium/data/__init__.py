@@ -2,6 +2,7 @@
 
 from podium.data.images import Batch, Dataset, Images, ImageStream, SampleSubmission
 from podium.data.progress import Progress
+from podium.data.shard_writer import write_shards
 from podium.data.sources import open_dataset as open
 from podium.data.split import folds, hold_out
 from podium.data.summary import DataSummary, contact_sheet, summarize
@@ -19,4 +20,5 @@ __all__ = [
     "hold_out",
     "open",
     "summarize",
+    "write_shards",
 ]

@@ -33,6 +33,8 @@ _GREY = 128
 
 Indices: TypeAlias = npt.NDArray[np.int64]
 
+FETCH_TRIES = 8  # processes that share a cache too small for all of them throw out each other's
+
 
 @dataclass(frozen=True)
 class Files:
@@ -45,6 +47,9 @@ class Files:
         lengths: int64 (N,), its bytes; -1: all that follow.
         names: bytes (N,), UTF-8: what messages call it within its container; "" where it is the container itself.
         deflated: bool (N,), which of them a zip has deflated: `lengths` are then those of what lies there; None: none.
+        checks: uint32 (N,), the CRC-32 of each image's file; None: nobody has said them.
+        origins: bytes (C,), where each container is fetched from when it isn't there, as `podium.data.shard_cache` has
+            it; None: all lie where they lie. Arrays, as all of this, so that another process can fetch by itself.
     """
 
     containers: npt.NDArray[np.bytes_]
@@ -53,6 +58,8 @@ class Files:
     lengths: Indices
     names: npt.NDArray[np.bytes_]
     deflated: npt.NDArray[np.bool_] | None = None
+    checks: npt.NDArray[np.uint32] | None = None
+    origins: npt.NDArray[np.bytes_] | None = None
 
     def __post_init__(self) -> None:
         assert len({len(self.container), len(self.offsets), len(self.lengths), len(self.names)}) == 1
@@ -71,6 +78,7 @@ class Files:
             lengths=self.lengths[rows],
             names=self.names[rows],
             deflated=None if self.deflated is None else self.deflated[rows],
+            checks=None if self.checks is None else self.checks[rows],
         )
 
     def path(self, row: int) -> str:
@@ -84,11 +92,31 @@ class Files:
         return f"{Path(path).name}: {name}" if name else path
 
     def read(self, row: int) -> bytes:
-        """An image's file.
+        """An image's file; its container is fetched first, if it isn't there.
 
         Raises:
-            ArchiveError: it can't be read, is cut short, or is absurdly large.
+            ArchiveError: it can't be read or fetched, is cut short, damaged or absurdly large.
+            StorageError: there is no room for what is fetched.
         """
+        if self.origins is None:
+            return self._read(row)
+        from podium.data.shard_cache import discard, ensure  # noqa: PLC0415  (it imports this)
+
+        path, origin = self.path(row), bytes(self.origins[self.container[row]])
+        for attempt in range(FETCH_TRIES):
+            ensure(path, origin)
+            try:
+                return self._read(row)
+            except ArchiveError:
+                # another process may have made room just now; what is damaged in the cache is fetched once more
+                if os.path.exists(path) and attempt:  # noqa: PTH110  (a Path each time costs more than the look)
+                    raise
+                discard(path)
+        raise ArchiveError(
+            f"{self.where(row)}: is thrown out of the cache before it is read. Raise PODIUM_CACHE_BYTES."
+        )
+
+    def _read(self, row: int) -> bytes:
         offset, length = int(self.offsets[row]), int(self.lengths[row])
         try:
             descriptor = os.open(self.path(row), os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
@@ -106,6 +134,8 @@ class Files:
             raise ArchiveError(f"{self.where(row)} can't be read: {error.strerror}.") from error
         if len(data) < length:
             raise ArchiveError(f"{self.where(row)}: {self.path(row)} is cut short. Get it again.")
+        if self.checks is not None and zlib.crc32(data) != self.checks[row]:
+            raise ArchiveError(f"{self.where(row)} is damaged: its checksum is another. Get {self.path(row)} again.")
         return data if self.deflated is None or not self.deflated[row] else self._inflated(data, row)
 
     def _inflated(self, data: bytes, row: int) -> bytes:

@@ -161,6 +161,11 @@ class Dataset(ABC):
         return str(self.path.resolve())
 
     @property
+    def place(self) -> str:
+        """What messages call the place where it lies: its path, or an URL."""
+        return str(self.path)
+
+    @property
     @abstractmethod
     def train(self) -> Images:
         """The labelled images to train on. Read once, then kept.

@@ -115,7 +115,7 @@ def summarize(dataset: Dataset, *, include_test: bool = True, progress: Progress
     return DataSummary(
         name=dataset.name,
         kind=dataset.kind,
-        path=str(dataset.path),
+        path=dataset.place,
         fingerprint=dataset.fingerprint,
         height=height,
         width=width,

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from podium.data import http
 from podium.data.archive import is_image_name
 from podium.data.images import Dataset
 from podium.data.progress import Progress
-from podium.data.sources import cifar, digits, folder, imagenet, kaggle, parquet, table
+from podium.data.sources import cifar, digits, folder, imagenet, kaggle, parquet, shards, table
 from podium.data.sources.packed import no_choice
 from podium.errors import DataError
 
 __all__ = ["open_dataset"]
 
-SOURCES = (imagenet, kaggle, cifar, parquet, table, folder)
+SOURCES = (shards, imagenet, kaggle, cifar, parquet, table, folder)
 """In the order in which they are asked: the more particular first."""
 LOOKED_FOR = "; ".join(source.LOOKED_FOR for source in SOURCES)
 
@@ -24,8 +25,9 @@ def open_dataset(
     """Opens the data set at `path`, told by looking at what is there. Nothing is decoded yet.
 
     Args:
-        path: a folder or file that holds a data set (docs/DATA.md has all the forms), or the word "digits" for the
-            embedded one (a folder of that name is "./digits", given as str).
+        path: a folder or file that holds a data set (docs/DATA.md has all the forms), the http(s) address of one in
+            shards, or the word "digits" for the embedded one (a folder of that name is
+            "./digits", given as str).
         image_size: resize every image to this many pixels a side; None: all must have one size.
         labels: which labels, where there are several: "fine" or "coarse" of CIFAR-100, or the name of a column; None:
             the usual ones.
@@ -40,6 +42,8 @@ def open_dataset(
     if str(path) == digits.WORD:
         no_choice(Path(digits.WORD), labels)
         return digits.load(image_size=image_size, progress=progress)
+    if http.is_url(str(path)):
+        return shards.open_url(http.repaired(str(path)), image_size=image_size, labels=labels, progress=progress)
     try:
         path = Path(path).expanduser()
     except RuntimeError as error:
