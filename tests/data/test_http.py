@@ -124,9 +124,7 @@ def test_redirects_are_followed_but_not_for_ever(web):
         http.get(f"{web.url}/old", len(DATA))
 
 
-@pytest.mark.parametrize(
-    "url", ["file:///etc/passwd", "ftp://host/x", "http:///x", "http://h/a b", "http://[/x", "s3://b/x"]
-)
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://host/x", "http:///x", "http://h/a b", "http://[/x", "s3://b/x"])
 def test_other_addresses_are_refused(url):
     with pytest.raises(DataError, match="http"):
         http.get(url, 10)

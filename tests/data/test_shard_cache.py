@@ -198,9 +198,7 @@ def test_processes_of_one_machine_fetch_it_once(web):
     assert one.path(NAMES[0]).read_bytes() == content(0)
 
 
-@pytest.mark.parametrize(
-    "name", ["../x", "a/b", "/x", "", ".x", "..", "x\n", "x\0", "a\\b", "x.part", "n" * 201, "C:x"]
-)
+@pytest.mark.parametrize("name", ["../x", "a/b", "/x", "", ".x", "..", "x\n", "x\0", "a\\b", "x.part", "n" * 201, "C:x"])
 def test_names_that_lead_elsewhere(name):
     assert not is_plain_name(name)
     assert is_plain_name("train-000000.tar")

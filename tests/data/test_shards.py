@@ -420,9 +420,7 @@ def test_no_index_on_a_server_is_said(web, small):
     with pytest.raises(ArchiveError, match=r"/index\.json: is damaged"):
         podium.data.open(web.url)
     (small / "index.json").unlink()
-    with pytest.raises(
-        ArchiveError, match=r"404(?s:.)*others' are given as http://[^ ]*/name-\{000000\.\.000099\}\.tar"
-    ):
+    with pytest.raises(ArchiveError, match=r"404(?s:.)*others' are given as http://[^ ]*/name-\{000000\.\.000099\}\.tar"):
         podium.data.open(f"{web.url}/")
     with pytest.raises(DataError, match="http:// and https:// only"):
         podium.data.open("ftp://host/shards/")

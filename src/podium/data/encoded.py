@@ -24,6 +24,7 @@ from podium.data.bad_images import BadImages
 from podium.data.fit import centred, cropped
 from podium.data.random_crop import RandomCrop
 from podium.errors import ArchiveError, DataError
+from podium.limits import num_usable_cores
 
 __all__ = ["EncodedPixels", "Files", "Indices", "decoded"]
 
@@ -220,7 +221,7 @@ class EncodedPixels:
 
         waiting: deque[tuple[Indices, npt.NDArray[np.uint8], list[Future[None]]]] = deque()
         starts = iter(range(0, len(rows), max(1, size)))
-        pool = ThreadPoolExecutor(_num_cores(), "podium-decode")
+        pool = ThreadPoolExecutor(num_usable_cores(), "podium-decode")
         try:
             while True:
                 while len(waiting) < _NUM_AHEAD and (start := next(starts, None)) is not None:
@@ -261,7 +262,3 @@ def decoded(
     if crop is None:
         return centred(data, where, size)
     return cropped(data, where, size, lambda height, width: crop.box(height, width, size, epoch, row))
-
-
-def _num_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

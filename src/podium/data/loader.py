@@ -29,6 +29,7 @@ from podium.data.loader_worker import IDLE, TASK
 from podium.data.random_crop import RandomCrop
 from podium.data.shared_memory import SharedMemory, layout_of
 from podium.errors import LoaderError
+from podium.limits import num_usable_cores
 
 __all__ = ["Loaded", "Loader"]
 
@@ -92,7 +93,7 @@ class Loader:
         num_slots: int = _NUM_SLOTS,
     ) -> None:
         self._files = files
-        num_workers = num_workers or _num_cores()
+        num_workers = num_workers or num_usable_cores()
         self._piece = max(1, min(_PIECE_IMAGES, batch_size // (_PIECES_A_WORKER * num_workers)))
         arrays = {each.name: getattr(files, each.name) for each in fields(files)}
         listing = SharedMemory.of({name: _not_empty(array) for name, array in arrays.items() if array is not None})
@@ -269,7 +270,3 @@ class _Workers:
 def _not_empty(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """The same, of words that have at least a byte."""
     return array.astype("S1") if array.dtype.itemsize == 0 else array
-
-
-def _num_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

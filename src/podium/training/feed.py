@@ -23,9 +23,10 @@ from podium.data.encoded import EncodedPixels
 from podium.data.loader import Loader
 from podium.data.random_crop import RandomCrop
 from podium.errors import DataError, ImageError
+from podium.limits import num_usable_cores
 from podium.recipe import Recipe
 from podium.run import Run
-from podium.runtime import Runtime, num_usable_cores, send
+from podium.runtime import Runtime, send
 from podium.training.order import Order
 from podium.training.plan import Plan
 from podium.world import World
