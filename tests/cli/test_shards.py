@@ -57,7 +57,7 @@ def test_training_on_shards_is_training_on_what_they_were_made_of(
     invoke("train", data, *SETTINGS, "--out", tmp_path / "run")
     run = podium.Run.open(tmp_path / "run")
     known = tiny_run.manifest
-    assert run.manifest["hold_out"] == known["hold_out"]
+    assert run.manifest["hold_out"] | {"seconds": 0} == known["hold_out"] | {"seconds": 0}
     assert run.manifest["data"]["fingerprint"] == known["data"]["fingerprint"]
     assert run.manifest["data"]["path"] == str(data)
     found, other = (json.loads(invoke("evaluate", one, "--json")) for one in (tmp_path / "run", tiny_run.path))
