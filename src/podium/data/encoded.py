@@ -184,6 +184,11 @@ class EncodedPixels:
         """What all of them would take as pixels."""
         return len(self.files) * self.size[0] * self.size[1] * 3
 
+    @property
+    def shards(self) -> npt.NDArray[np.int32] | None:
+        """int32 (N,), in which of the files that are fetched each image lies; None: all lie here."""
+        return None if self.files.origins is None else self.files.container
+
     def take(self, rows: Indices) -> EncodedPixels:
         """Those at `rows`, int64 (M,), in that order; nothing is decoded."""
         return EncodedPixels(self.files.take(rows), self.size, self.bad)
