@@ -82,10 +82,13 @@ def test_from_imagenets_tars_to_a_submission(official, tmp_path):
     assert same(run, whole)
     evaluation = podium.evaluate(run)
     assert (evaluation.num_images, evaluation.what) == (ilsvrc.NUM_VAL, "validation set of imagenet")
-    podium.submit(run, path=tmp_path / "submission.csv")
+    predictions = podium.submit(run, path=tmp_path / "submission.csv")
     rows = list(csv.reader((tmp_path / "submission.csv").open()))
     assert [row[0] for row in rows[1:]] == [f"ILSVRC2012_test_{i + 1:08}" for i in range(ilsvrc.NUM_TEST)]
     assert {row[1] for row in rows[1:]} <= set(ilsvrc.WNIDS)
+    paths = [ilsvrc.write(tmp_path, {name: data}) / name for name, data in ilsvrc.images_of_test().items()]
+    loose = podium.predict_files(run, paths)  # fitted to the network as those of the data set are
+    assert np.allclose(loose.logits, predictions.logits, atol=1e-6)
 
 
 def test_two_processes_train_as_one(official, tmp_path):
