@@ -9,8 +9,9 @@ import argparse
 import time
 from functools import partial
 
-import podium
 from common import summary, write_result
+
+import podium
 from podium.data.decode import decode_all
 from podium.data.shard_writer import FORMATS, _encoded
 

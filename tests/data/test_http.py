@@ -6,6 +6,7 @@ from webserver import serving
 from podium.data import http
 from podium.errors import ArchiveError, DataError
 
+SIZE = 10_240
 DATA = bytes(range(256)) * 40
 
 
@@ -19,7 +20,7 @@ def web(tmp_path, monkeypatch):
         yield server
 
 
-def fetched(web, tmp_path, num_bytes=len(DATA)):
+def fetched(web, tmp_path, num_bytes=SIZE):
     http.download(f"{web.url}/file", tmp_path / "file", num_bytes)
     return (tmp_path / "file").read_bytes()
 
@@ -124,7 +125,9 @@ def test_redirects_are_followed_but_not_for_ever(web):
         http.get(f"{web.url}/old", len(DATA))
 
 
-@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://host/x", "http:///x", "http://h/a b", "http://[/x", "s3://b/x"])
+@pytest.mark.parametrize(
+    "url", ["file:///etc/passwd", "ftp://host/x", "http:///x", "http://h/a b", "http://[/x", "s3://b/x"]
+)
 def test_other_addresses_are_refused(url):
     with pytest.raises(DataError, match="http"):
         http.get(url, 10)

@@ -168,6 +168,27 @@ def test_wrong_checksums_of_images_are_an_error(web):
         found.read(0)
 
 
+def test_a_server_that_fails_makes_no_image_a_bad_one(web):
+    found = files(web)
+    (web.folder / NAMES[0]).unlink()
+    with pytest.raises(StorageError, match=r"s-0\.tar: the server says 404"):
+        found.read(0)
+
+
+def test_some_images_of_few_shards_stand_for_all(web):
+    found = files(web).take(np.repeat(np.arange(4), 25))
+    assert found.spread(1000).tolist() == list(range(100))
+    assert found.spread(30).max() < 50
+    assert len(found.spread(30)) == 30
+    assert Files(**{name: array for name, array in found.arrays().items() if name != "origins"}).spread(5).tolist() == [
+        0,
+        24,
+        49,
+        74,
+        99,
+    ]
+
+
 def zlib_crc32(data):
     import zlib
 
@@ -198,7 +219,9 @@ def test_processes_of_one_machine_fetch_it_once(web):
     assert one.path(NAMES[0]).read_bytes() == content(0)
 
 
-@pytest.mark.parametrize("name", ["../x", "a/b", "/x", "", ".x", "..", "x\n", "x\0", "a\\b", "x.part", "n" * 201, "C:x"])
+@pytest.mark.parametrize(
+    "name", ["../x", "a/b", "/x", "", ".x", "..", "x\n", "x\0", "a\\b", "x.part", "n" * 201, "C:x"]
+)
 def test_names_that_lead_elsewhere(name):
     assert not is_plain_name(name)
     assert is_plain_name("train-000000.tar")

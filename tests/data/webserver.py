@@ -4,7 +4,7 @@ import re
 import threading
 import time
 from collections import defaultdict
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
@@ -82,10 +82,8 @@ def serving(folder):
             self.close_connection = self.close_connection or isinstance(fault, int)
 
         def handle(self):
-            try:
+            with suppress(OSError):  # who asked has gone
                 super().handle()
-            except OSError:  # who asked has gone
-                pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

@@ -12,9 +12,9 @@ import zlib
 from collections import deque
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ from podium.data.archive import MAX_MEMBER_BYTES
 from podium.data.bad_images import BadImages
 from podium.data.fit import centred, cropped
 from podium.data.random_crop import RandomCrop
-from podium.errors import ArchiveError, DataError
+from podium.errors import ArchiveError, DataError, StorageError
 from podium.limits import num_usable_cores
 
 __all__ = ["EncodedPixels", "Files", "Indices", "decoded"]
@@ -82,6 +82,22 @@ class Files:
             checks=None if self.checks is None else self.checks[rows],
         )
 
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """The arrays that there are, by name: what another process makes the same of, as Files(**arrays)."""
+        found = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {name: array for name, array in found.items() if array is not None}
+
+    def spread(self, count: int) -> Indices:
+        """Rows of about `count` images that stand for all, int64 (M,), ascending.
+
+        Spread evenly over the set; where shards are fetched, over as few of them as have so many.
+        """
+        rows = np.arange(len(self))
+        if self.origins is not None and len(self) > count:
+            found = np.cumsum(np.bincount(self.container, minlength=len(self.containers)))
+            rows = np.flatnonzero(self.container <= np.searchsorted(found, count))
+        return rows[np.unique(np.linspace(0, len(rows) - 1, count).astype(np.int64))] if len(rows) > count else rows
+
     def path(self, row: int) -> str:
         """The path of the file that holds an image."""
         return os.fsdecode(bytes(self.containers[self.container[row]]))
@@ -96,8 +112,8 @@ class Files:
         """An image's file; its container is fetched first, if it isn't there.
 
         Raises:
-            ArchiveError: it can't be read or fetched, is cut short, damaged or absurdly large.
-            StorageError: there is no room for what is fetched.
+            ArchiveError: it can't be read, is cut short, damaged or absurdly large.
+            StorageError: its container can't be fetched, or there is no room for it.
         """
         if self.origins is None:
             return self._read(row)
@@ -105,7 +121,10 @@ class Files:
 
         path, origin = self.path(row), bytes(self.origins[self.container[row]])
         for attempt in range(FETCH_TRIES):
-            ensure(path, origin)
+            try:
+                ensure(path, origin)
+            except ArchiveError as error:  # the image isn't a bad one, to be skipped as such
+                raise StorageError(str(error)) from error
             try:
                 return self._read(row)
             except ArchiveError:
@@ -113,7 +132,7 @@ class Files:
                 if os.path.exists(path) and attempt:  # noqa: PTH110  (a Path each time costs more than the look)
                     raise
                 discard(path)
-        raise ArchiveError(
+        raise StorageError(
             f"{self.where(row)}: is thrown out of the cache before it is read. Raise PODIUM_CACHE_BYTES."
         )
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from podium.data.encoded import EncodedPixels
@@ -165,7 +166,7 @@ def _compared(
 
 def _trials(sets: list[Images], progress: Progress | None) -> Iterator[str]:
     """Decodes some images of each set, spread evenly, and says which can't be; and that doubles weren't looked for."""
-    tried = [(images, np.unique(np.linspace(0, len(images) - 1, NUM_TRIED).astype(np.int64))) for images in sets]
+    tried = [(images, _some_rows(images)) for images in sets]
     total = sum(len(rows) for _, rows in tried)
     ticker, done = Ticker(progress, "decoding some images", total), 0
     failures: list[str] = []
@@ -177,6 +178,12 @@ def _trials(sets: list[Images], progress: Progress | None) -> Iterator[str]:
     if failures:
         yield f"{_number(len(failures), 'image', 'images')} of {total:,} tried can't be decoded: {_some(failures, ' ')}"
     yield "Equal images were not looked for: these are decoded when they are asked for, and are too many to be kept."
+
+
+def _some_rows(images: Images) -> npt.NDArray[np.int64]:
+    if isinstance(images.pixels, EncodedPixels):
+        return images.pixels.files.spread(NUM_TRIED)
+    return np.unique(np.linspace(0, len(images) - 1, NUM_TRIED).astype(np.int64))
 
 
 def _class_counts(images: Images) -> dict[str, int]:
