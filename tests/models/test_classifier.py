@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -61,3 +63,12 @@ def test_another_safetensors_file_is_none(tmp_path):
     save_file({"x": torch.zeros(2)}, tmp_path / "x.safetensors")
     with pytest.raises(RunError, match="no podium classifier"):
         Classifier.load(tmp_path / "x.safetensors")
+
+
+def test_preprocessing_says_that_it_crops_only_where_it_does():
+    plain = Preprocessing(("a", "b"), (8, 9), (0.1, 0.2, 0.3), (1.0, 1.0, 1.0))
+    crops = replace(plain, crops=True)
+    assert "crops" not in plain.to_json()
+    assert [Preprocessing.from_json(one.to_json()) for one in (plain, crops)] == [plain, crops]
+    with pytest.raises(ValueError, match="no table"):
+        Preprocessing.from_json("[1, 2]")

@@ -203,6 +203,12 @@ def test_another_image_of_the_batch_takes_a_bad_ones_place_with_its_label(tmp_pa
     assert len(said) == 2
 
 
+def test_mean_and_std_are_measured_on_some_of_many(tmp_path, monkeypatch):
+    images = encoded(tmp_path)
+    monkeypatch.setattr(setup, "_NUM_MEASURED", 3)
+    assert setup.mean_and_std(images) == setup.mean_and_std(images.subset(np.array([0, 30, 59])))
+
+
 def test_predictions_of_encoded_images_are_those_of_their_pixels(tmp_path):
     images, runtime = encoded(tmp_path, 30), prepare("fp32")
     resident = Images(images.pixels[:], images.labels, images.ids, images.classes)

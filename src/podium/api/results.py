@@ -13,6 +13,7 @@ from podium.api.common import OnBatch, check_writable, classifier_of, open_for, 
 from podium.api.jobs import same_everywhere
 from podium.data import Dataset, Images
 from podium.data.decode import decode
+from podium.data.fit import centred
 from podium.delivery import write_submission
 from podium.errors import DataError, ImageError, RunError
 from podium.evaluation import Evaluation, Predictions, concatenated, ensemble, evaluate_predictions
@@ -143,6 +144,7 @@ def predict_files(run: Run | str | Path, paths: Iterable[str | Path], *, runtime
     files = list(map(Path, paths))
     if not files:
         raise DataError("No image file was given.")
+    fitted = centred if preprocessing.crops else decode
     mine = range(len(files))[world.part(len(files))]
     pixels = np.zeros((len(files), *preprocessing.image_size, 3), np.uint8)  # of several processes each fills its part
     with world.together():
@@ -151,7 +153,7 @@ def predict_files(run: Run | str | Path, paths: Iterable[str | Path], *, runtime
                 content = files[place].read_bytes()
             except OSError as error:
                 raise ImageError(f"{files[place]} can't be read: {error.strerror}.") from error
-            pixels[place] = decode(content, str(files[place]), preprocessing.image_size)
+            pixels[place] = fitted(content, str(files[place]), preprocessing.image_size)
     names = np.array([str(path) for path in files])
     return predict(run, Images(pixels, None, names, preprocessing.classes), runtime=runtime)
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-DATA_HELP = "A competition's folder, CIFAR's releases, a folder a class, Parquet, …; or the word digits."
+DATA_HELP = "A competition's folder, CIFAR's releases, a folder a class, Parquet, shards (http:// too), …; or digits."
 Data = Annotated[str, typer.Argument(metavar="DATA", help=DATA_HELP)]
 OptionalData = Annotated[str | None, typer.Argument(metavar="DATA", help="As it was trained on, if left out.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A folder that train made.")]

@@ -28,8 +28,8 @@ from podium.limits import num_usable_cores
 
 __all__ = ["EncodedPixels", "Files", "Indices", "decoded"]
 
-_PIECE_IMAGES = 8  # that a thread decodes at a time
-_NUM_AHEAD = 2  # batches
+_PIECE_IMAGES = 8  # at most, that a thread decodes at a time
+_AHEAD_IMAGES = 8  # for each thread
 _GREY = 128
 
 Indices: TypeAlias = npt.NDArray[np.int64]
@@ -203,6 +203,11 @@ class EncodedPixels:
         """What all of them would take as pixels."""
         return len(self.files) * self.size[0] * self.size[1] * 3
 
+    @property
+    def shards(self) -> npt.NDArray[np.int32] | None:
+        """int32 (N,), in which of the files that are fetched each image lies; None: all lie here."""
+        return None if self.files.origins is None else self.files.container
+
     def take(self, rows: Indices) -> EncodedPixels:
         """Those at `rows`, int64 (M,), in that order; nothing is decoded."""
         return EncodedPixels(self.files.take(rows), self.size, self.bad)
@@ -239,14 +244,16 @@ class EncodedPixels:
                 pixels[place] = self._decoded(int(row), crop, epoch)
 
         waiting: deque[tuple[Indices, npt.NDArray[np.uint8], list[Future[None]]]] = deque()
-        starts = iter(range(0, len(rows), max(1, size)))
-        pool = ThreadPoolExecutor(num_usable_cores(), "podium-decode")
+        starts, num_threads = iter(range(0, len(rows), max(1, size))), num_usable_cores()
+        length = max(1, min(_PIECE_IMAGES, size // num_threads))
+        num_ahead = 2 + _AHEAD_IMAGES * num_threads // max(1, size)  # batches
+        pool = ThreadPoolExecutor(num_threads, "podium-decode")
         try:
             while True:
-                while len(waiting) < _NUM_AHEAD and (start := next(starts, None)) is not None:
+                while len(waiting) < num_ahead and (start := next(starts, None)) is not None:
                     some = rows[start : start + size]
                     pixels = np.empty((len(some), *self.size, 3), np.uint8)
-                    pieces = [slice(first, first + _PIECE_IMAGES) for first in range(0, len(some), _PIECE_IMAGES)]
+                    pieces = [slice(first, first + length) for first in range(0, len(some), length)]
                     work = [pool.submit(decode, pixels[piece], some[piece]) for piece in pieces]
                     waiting.append((some, pixels, work))
                 if not waiting:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -34,12 +35,30 @@ class Preprocessing:
         image_size: height and width in pixels.
         mean: per channel of RGB, of pixels scaled to [0, 1]; subtracted.
         std: per channel of RGB, of pixels scaled to [0, 1]; divided by.
+        crops: how an image of another size gets that size. True: its middle, as `podium.data.fit` takes it; False: it
+            is resized, whatever its proportions.
     """
 
     classes: tuple[str, ...]
     image_size: tuple[int, int]
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    crops: bool = False
+
+    def to_json(self) -> str:
+        """What `from_json` reads. Where nothing is cropped it isn't mentioned, as in files of before there was that."""
+        return json.dumps({name: value for name, value in asdict(self).items() if name != "crops" or value})
+
+    @staticmethod
+    def from_json(text: str) -> Preprocessing:
+        """Raises ValueError or TypeError if the text is something else."""
+        values = json.loads(text)
+        if not isinstance(values, dict):
+            raise ValueError("its preprocessing is no table")
+        typed: dict[str, Any] = {
+            name: value if isinstance(value, bool) else tuple(value) for name, value in values.items()
+        }
+        return Preprocessing(**typed)
 
     def normalize(self, pixels: Tensor) -> Tensor:
         """uint8 (N, 3, H, W) in RGB → float32 of the same shape and memory format."""
@@ -103,7 +122,7 @@ class Classifier(nn.Module):
         """
         state = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state().items()}
         header = {"format": _FORMAT, "model": self.model_name, "form": self.form}
-        header["preprocessing"] = json.dumps(asdict(self.preprocessing))
+        header["preprocessing"] = self.preprocessing.to_json()
         write_atomically(path, safetensors.torch.save(state, metadata=header))
 
     @staticmethod
@@ -123,8 +142,7 @@ class Classifier(nn.Module):
                 if header.get("format") != _FORMAT:
                     raise RunError(f"{path} holds no podium classifier. It takes the model.safetensors of a run.")
                 state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
-            values = json.loads(header["preprocessing"])
-            preprocessing = Preprocessing(**{key: tuple(value) for key, value in values.items()})
+            preprocessing = Preprocessing.from_json(header["preprocessing"])
             form = header.get("form", "auto")  # files of before there were forms lack it
             network = registry.create(header["model"], len(preprocessing.classes), preprocessing.image_size, form=form)
             network.load_state_dict(state)

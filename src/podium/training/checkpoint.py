@@ -66,7 +66,7 @@ def save(path: Path, state: State, network: nn.Module, preprocessing: Preprocess
     for part, kept in parts.items():
         tensors |= {f"{part}.{name}": tensor for name, tensor in kept.state().items()}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    header = {"state": json.dumps(asdict(state)), "preprocessing": json.dumps(asdict(preprocessing))}
+    header = {"state": json.dumps(asdict(state)), "preprocessing": preprocessing.to_json()}
     write_atomically(path, safetensors.torch.save(tensors, metadata=header))
 
 
@@ -80,7 +80,7 @@ def load(path: Path, network: nn.Module, preprocessing: Preprocessing, parts: Ma
         with safetensors.safe_open(path, framework="pt") as file:
             header = file.metadata()
             tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if json.loads(header["preprocessing"]) != json.loads(json.dumps(asdict(preprocessing))):
+        if json.loads(header["preprocessing"]) != json.loads(preprocessing.to_json()):
             raise ValueError("its images were preprocessed otherwise")
         network.load_state_dict(_under("network.", tensors))
         for part, kept in parts.items():

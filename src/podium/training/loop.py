@@ -24,6 +24,7 @@ import torch
 
 from podium.augment import Mixer
 from podium.data import Images
+from podium.data.encoded import EncodedPixels
 from podium.errors import RunError
 from podium.models import Classifier
 from podium.run import Run
@@ -135,7 +136,8 @@ def _fit(
 
     # ---- network
     plan = Plan.from_recipe(recipe, len(images))
-    orders = Order(len(images), seed, device, remembers=recipe.skip_learned > 0)
+    shards = images.pixels.shards if isinstance(images.pixels, EncodedPixels) else None
+    orders = Order(len(images), seed, device, remembers=recipe.skip_learned > 0, shards=shards)
     engine = engine or Engine(recipe, runtime)
     classifier = engine.begin(setup.new_classifier(recipe, seed, images, runtime))
     network = classifier.network

@@ -7,9 +7,12 @@ gradient stays. We deviate in leaving out a fixed number, so that the steps of a
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from podium.data.shard_order import by_shard
 from podium.runtime import random_stream, send
 
 __all__ = ["Order"]
@@ -23,10 +26,21 @@ class Order:
         seed: of the training.
         device: where indices and losses are kept.
         remembers: whether to keep each image's last loss; without it none can be left out.
+        shards: int32 (num_images,), the file that each image lies in, where those are fetched: the images of a few are
+            then shown together; None: any order will do.
     """
 
-    def __init__(self, num_images: int, seed: int, device: torch.device, *, remembers: bool) -> None:
+    def __init__(
+        self,
+        num_images: int,
+        seed: int,
+        device: torch.device,
+        *,
+        remembers: bool,
+        shards: npt.NDArray[np.int32] | None = None,
+    ) -> None:
         self.remembers = remembers
+        self._shards = shards
         self._num_images = num_images
         self._seed = seed
         self._device = device
@@ -50,7 +64,10 @@ class Order:
         Returns:
             Indices int64 (num_shown,), and what each image's loss is multiplied by, float32 (num_images,); None: by 1.
         """
-        order = torch.randperm(self._num_images, generator=random_stream(self._seed, "order", epoch))
+        if self._shards is None:
+            order = torch.randperm(self._num_images, generator=random_stream(self._seed, "order", epoch))
+        else:
+            order = torch.from_numpy(by_shard(self._shards, self._seed, epoch))
         order = send(order, self._device)
         num_left_out = self._num_images - num_shown
         if not num_left_out:
@@ -72,10 +89,13 @@ class Order:
 
     def state(self) -> dict[str, Tensor]:
         """What a checkpoint needs."""
-        return {"losses": self._losses, "basis": self._basis} if self.remembers else {}
+        known = {"losses": self._losses, "basis": self._basis} if self.remembers else {}
+        return known if self._shards is None else known | {"is_by_shard": torch.ones(1)}
 
     def load_state(self, state: dict[str, Tensor]) -> None:
         """Puts back what `state` gave. Raises KeyError or RuntimeError if it is another training's."""
+        if (self._shards is not None) != ("is_by_shard" in state):
+            raise RuntimeError("its images lay on a web server, or here, and now it is the other way round")
         if self.remembers:
             self._losses.copy_(state["losses"])
             self._basis.copy_(state["basis"])

@@ -155,7 +155,8 @@ def new_classifier(recipe: Recipe, seed: int, images: Images, runtime: Runtime |
     if runtime is not None and recipe.sync_norm:
         sync_norms(network, runtime.world, runtime.device)
     mean, std = (recipe.mean, recipe.std) if recipe.mean else mean_and_std(images)
-    preprocessing = Preprocessing(images.classes, images.size, _three(mean), _three(std))
+    crops = isinstance(images.pixels, EncodedPixels)
+    preprocessing = Preprocessing(images.classes, images.size, _three(mean), _three(std), crops)
     form = models.resolve_form(recipe.model, recipe.form, images.size)
     return Classifier(recipe.model, network, preprocessing, form)
 
