@@ -18,7 +18,7 @@ import sys
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -28,7 +28,7 @@ from podium.data.encoded import Files, Indices
 from podium.data.loader_worker import IDLE, TASK
 from podium.data.random_crop import RandomCrop
 from podium.data.shared_memory import SharedMemory, layout_of
-from podium.errors import LoaderError
+from podium.errors import LoaderError, StorageError
 from podium.limits import num_usable_cores
 
 __all__ = ["Loaded", "Loader"]
@@ -95,8 +95,7 @@ class Loader:
         self._files = files
         num_workers = num_workers or num_usable_cores()
         self._piece = max(1, min(_PIECE_IMAGES, batch_size // (_PIECES_A_WORKER * num_workers)))
-        arrays = {each.name: getattr(files, each.name) for each in fields(files)}
-        listing = SharedMemory.of({name: _not_empty(array) for name, array in arrays.items() if array is not None})
+        listing = SharedMemory.of({name: _not_empty(array) for name, array in files.arrays().items()})
         shapes: dict[str, tuple[str, tuple[int, ...]]] = {
             "doing": ("<i8", (num_workers,)),
             "rows": ("<i8", (num_slots, batch_size)),
@@ -162,6 +161,7 @@ class Loader:
 
         Raises:
             LoaderError: a worker died, or none says anything.
+            StorageError: what is fetched can't be, or there is no room for it.
         """
         slot = self._slots[key]
         while slot.num_left:
@@ -176,6 +176,8 @@ class Loader:
         """Takes in what the workers say next."""
         by_number = {slot.number: slot for slot in self._slots.values()}
         for said in self._workers.listen(self._image_of):
+            if "storage_error" in said:
+                raise StorageError(str(said["storage_error"]))
             slot = by_number[said["slot"]]
             slot.num_left -= said["num_done"]
             slot.bad |= {int(place): str(message) for place, message in said["bad"]}

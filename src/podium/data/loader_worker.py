@@ -17,7 +17,7 @@ from typing import Any
 from podium.data.encoded import Files, decoded
 from podium.data.random_crop import RandomCrop
 from podium.data.shared_memory import SharedMemory
-from podium.errors import DataError
+from podium.errors import DataError, StorageError
 
 __all__ = ["IDLE", "TASK", "main"]
 
@@ -56,6 +56,9 @@ def main(message: str) -> None:
                 pixels[slot, place] = decoded(files, row, size, crop, epoch)
             except DataError as error:
                 bad.append((place, str(error)))
+            except StorageError as error:  # it isn't the image's fault, so nothing to go on without
+                _write(told["done"], (json.dumps({"storage_error": str(error)}) + "\n").encode())
+                return
         doing[number] = IDLE
         said = json.dumps({"slot": slot, "num_done": stop - start, "bad": bad}) + "\n"
         _write(told["done"], said.encode())
