@@ -83,7 +83,7 @@ def prepare(precision: str = "auto", *, device: str = "auto", num_threads: int |
 def default_threads(local_size: int = 1) -> int | None:
     """Threads for one of `local_size` processes of this machine: its share of the cores.
 
-    None: OMP_NUM_THREADS, which torch obeys, is the user's word. For several processes, torchrun itself sets it to 1.
+    None: OMP_NUM_THREADS, which torch obeys, is the user's word. For several processes torchrun sets it to 1 by itself.
     """
     threads = os.environ.get("OMP_NUM_THREADS")
     if threads is not None and not (threads == "1" and local_size > 1):

@@ -5,18 +5,21 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from photos import photo, write_files
+from webserver import serving
 
 from podium.data import loader as loader_module
 from podium.data.encoded import decoded
 from podium.data.fit import centred
 from podium.data.loader import Loader
 from podium.data.random_crop import RandomCrop
-from podium.errors import LoaderError
+from podium.data.shard_cache import Origin
+from podium.errors import LoaderError, StorageError
 
 SIZE = (24, 32)
 CROP = RandomCrop(0.2, 1.5, 7)
@@ -129,6 +132,7 @@ sys.path.insert(0, {tests!r})
 import numpy as np
 from pathlib import Path
 from photos import photo, write_files
+from webserver import serving
 from podium.data.loader import Loader
 files = write_files(Path({folder!r}), [photo(0), photo(1)])
 loader = Loader(files, (24, 32), batch_size=2, num_workers=1)
@@ -165,3 +169,18 @@ def is_running(pid):
     except (FileNotFoundError, ProcessLookupError):
         return False
     return state != "Z"
+
+
+def test_what_cant_be_fetched_is_said_as_that(files, tmp_path):
+    with serving(tmp_path) as web:
+        origin = Origin(f"{web.url}/shard.tar", 1000)
+        count = len(files.containers)
+        gone = replace(
+            files,
+            containers=np.array([str(origin.path("shard.tar")).encode()] * count),
+            origins=np.array([origin.encoded()] * count),
+        )
+        with Loader(gone, SIZE, batch_size=4, num_workers=1) as loader:
+            loader.ask(0, np.arange(4), 0)
+            with pytest.raises(StorageError, match=r"shard\.tar"):
+                loader.take(0)

@@ -205,8 +205,8 @@ def test_another_image_of_the_batch_takes_a_bad_ones_place_with_its_label(tmp_pa
 
 def test_mean_and_std_are_measured_on_some_of_many(tmp_path, monkeypatch):
     images = encoded(tmp_path)
-    monkeypatch.setattr(setup, "_NUM_MEASURED", 3)
-    assert setup.mean_and_std(images) == setup.mean_and_std(images.subset(np.array([0, 30, 59])))
+    monkeypatch.setattr(setup, "_MOST_MEASURED", 3)
+    assert setup.mean_and_std(images) == setup.mean_and_std(images.subset(np.array([0, 29, 59])))
 
 
 def test_predictions_of_encoded_images_are_those_of_their_pixels(tmp_path):

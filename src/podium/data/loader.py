@@ -161,6 +161,7 @@ class Loader:
 
         Raises:
             LoaderError: a worker died, or none says anything.
+            StorageError: what is fetched can't be, or there is no room for it.
         """
         slot = self._slots[key]
         while slot.num_left:
@@ -175,8 +176,8 @@ class Loader:
         """Takes in what the workers say next. Raises StorageError: what one needs can't be fetched."""
         by_number = {slot.number: slot for slot in self._slots.values()}
         for said in self._workers.listen(self._image_of):
-            if "failed" in said:
-                raise StorageError(said["failed"])
+            if "storage_error" in said:
+                raise StorageError(str(said["storage_error"]))
             slot = by_number[said["slot"]]
             slot.num_left -= said["num_done"]
             slot.bad |= {int(place): str(message) for place, message in said["bad"]}

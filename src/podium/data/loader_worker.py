@@ -56,8 +56,8 @@ def main(message: str) -> None:
                 pixels[slot, place] = decoded(files, row, size, crop, epoch)
             except DataError as error:
                 bad.append((place, str(error)))
-            except StorageError as error:
-                _write(told["done"], json.dumps({"failed": str(error)}).encode() + b"\n")
+            except StorageError as error:  # it isn't the image's fault, so nothing to go on without
+                _write(told["done"], (json.dumps({"storage_error": str(error)}) + "\n").encode())
                 return
         doing[number] = IDLE
         said = json.dumps({"slot": slot, "num_done": stop - start, "bad": bad}) + "\n"

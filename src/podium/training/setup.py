@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from podium import models
 from podium.augment import Pipeline, scaled
 from podium.data import Images
 from podium.data.encoded import EncodedPixels
-from podium.errors import DataError, RecipeError, RunError, WeightsError
+from podium.errors import RecipeError, RunError, WeightsError
 from podium.files import sha256_of
 from podium.models import Classifier, Preprocessing, fitting_weights, load_weights, sync_norms
 from podium.recipe import Recipe
@@ -40,8 +39,8 @@ __all__ = [
 ]
 
 _NUM_PREPARE_PIXELS = 5000 * 32 * 32  # for whitening filters: 4.8 million patches
-_NUM_MEASURED = 4000  # images
-_PIXELS_AT_ONCE = 1000 * 32 * 32
+_MOST_MEASURED = 10_000  # encoded images, for mean and standard deviation
+_MEASURED_PIXELS = 1000 * 32 * 32  # at once
 
 Parts = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
 """Indices to train on, and indices held out."""
@@ -210,42 +209,21 @@ def _three(values: tuple[float, ...]) -> tuple[float, float, float]:
 def mean_and_std(images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Per channel over all pixels, in [0, 1], by counting each of the 256 values.
 
-    Of images that are decoded when they are asked for, some are taken, spread evenly over all: as many as tell the mean
-    to a few thousandths. Those that can't be decoded are passed over here: it is training that says what becomes of
-    them.
-
-    Raises:
-        DataError: none of these can be decoded.
+    Of images that stay encoded, 10,000 are enough, spread over the set; where shards are fetched, over few of them.
+    Raises DataError if one can't be decoded.
     """
     counts = np.zeros((3, 256), np.int64)
-    for some in _decoded(images.pixels) if isinstance(images.pixels, EncodedPixels) else _pieces(images):
+    rows = np.arange(len(images))
+    if isinstance(images.pixels, EncodedPixels):
+        rows = images.pixels.files.spread(_MOST_MEASURED)
+    size = max(1, _MEASURED_PIXELS // (images.size[0] * images.size[1]))
+    for _, some in images.batches(size, rows):  # bincount makes eight bytes of each
         counts += [np.bincount(some[..., channel].ravel(), minlength=256) for channel in range(3)]
     values = np.arange(256) / 255
     mean = counts @ values / counts.sum(1)
     variance = counts @ values**2 / counts.sum(1) - mean**2
     std = np.sqrt(np.maximum(variance, 1e-6))  # a channel that is the same everywhere must not divide by 0
     return tuple(mean.round(6).tolist()), tuple(std.round(6).tolist())
-
-
-def _pieces(images: Images) -> Iterator[npt.NDArray[np.uint8]]:
-    """All pixels, some at a time, since bincount makes eight bytes of each."""
-    step = max(1, _PIXELS_AT_ONCE // (images.size[0] * images.size[1]))
-    return (images.resident[start : start + step] for start in range(0, len(images), step))
-
-
-def _decoded(pixels: EncodedPixels) -> Iterator[npt.NDArray[np.uint8]]:
-    """Some images, spread evenly, that can be decoded."""
-    failure, num_decoded = None, 0
-    for row in pixels.files.spread(_NUM_MEASURED):
-        try:
-            found = pixels[int(row)]
-        except DataError as error:
-            failure = error
-        else:
-            num_decoded += 1
-            yield found
-    if failure is not None and not num_decoded:
-        raise failure
 
 
 def loss_scale(recipe: Recipe, num_images: int) -> float:
