@@ -154,9 +154,8 @@ def _make_room(origin: Origin, part: Path) -> None:
             if not is_full:
                 return
             with suppress(OSError):
-                path.unlink()
+                path.unlink()  # and not its folder: another process may be about to write there
                 used -= size
-                path.parent.rmdir()
         if (free := shutil.disk_usage(root).free) < origin.num_bytes - have:
             raise StorageError(
                 f"{http.shown(origin.url)} has {origin.num_bytes:,} bytes, and the cache {cache_root()} has room for "
