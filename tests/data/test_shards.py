@@ -102,6 +102,7 @@ def test_they_are_the_data_set_that_they_were_made_of(digits_shards):
     same(found.train, digits.train)
     same(found.test, digits.test)
     assert isinstance(found.train.pixels, np.ndarray)
+    assert found.train.shards is None
     assert (found.name, found.kind, found.fingerprint) == ("digits", "shards", digits.fingerprint)
     assert (found.evaluation, found.evaluation_name, found.labels_from) == (None, None, None)
     assert found.sample_submission.columns == digits.sample_submission.columns
@@ -170,6 +171,30 @@ def test_encoded_images_are_copied_as_they_are(tmp_path, cache):
     assert podium.data.open(tmp_path / "out", image_size=12).train.size == (12, 12)
     assert podium.data.open(tmp_path / "out", image_size=12).fingerprint == loose.fingerprint
     assert cache.packs() == []
+
+
+def test_the_order_of_training_is_by_shard_wherever_they_lie(tmp_path, cache):
+    import torch
+
+    from podium.training.order import Order
+
+    podium.data.write_shards(Loose(tmp_path / "loose"), tmp_path / "out", shard_bytes=20_000)
+    with serving(tmp_path / "out") as web:
+        places = [podium.data.open(tmp_path / "out").train, podium.data.open(web.url).train]
+        orders = [
+            Order(60, 3, torch.device("cpu"), remembers=False, shards=images.shards).epoch(5, 60)[0]
+            for images in places
+        ]
+        assert not web.gets("train-000000.tar")
+    assert torch.equal(*orders)
+    assert orders[0].sort().values.tolist() == list(range(60))
+    part = places[0].subset(np.arange(0, 60, 2))
+    assert np.array_equal(part.shards, places[0].shards[::2])
+    assert len(np.unique(places[0].shards)) > 16
+    assert len(np.unique(places[0].shards[orders[0][:30]])) <= 16 + 16
+    plain = Order(60, 3, device, remembers=False).epoch(5, 60)[0]
+    assert not torch.equal(plain, orders[0])
+    assert Loose(tmp_path / "again").train.shards is None
 
 
 def test_too_many_pixels_stay_encoded(small, monkeypatch):

@@ -119,7 +119,7 @@ def fit(
 
     # ---- network
     plan = Plan.from_recipe(recipe, len(images))
-    orders = Order(len(images), seed, device, remembers=recipe.skip_learned > 0)
+    orders = Order(len(images), seed, device, remembers=recipe.skip_learned > 0, shards=images.shards)
     engine = engine or Engine(recipe, runtime)
     classifier = engine.begin(setup.new_classifier(recipe, seed, images, runtime))
     network = classifier.network

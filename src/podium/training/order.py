@@ -7,9 +7,12 @@ gradient stays. We deviate in leaving out a fixed number, so that the steps of a
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from podium.data.shard_order import by_shard
 from podium.runtime import random_stream, send
 
 __all__ = ["Order"]
@@ -23,13 +26,23 @@ class Order:
         seed: of the training.
         device: where indices and losses are kept.
         remembers: whether to keep each image's last loss; without it none can be left out.
+        shards: which shard holds each image, int32 (num_images,): those of few shards are mixed at a time; None: all.
     """
 
-    def __init__(self, num_images: int, seed: int, device: torch.device, *, remembers: bool) -> None:
+    def __init__(
+        self,
+        num_images: int,
+        seed: int,
+        device: torch.device,
+        *,
+        remembers: bool,
+        shards: npt.NDArray[np.int32] | None = None,
+    ) -> None:
         self.remembers = remembers
         self._num_images = num_images
         self._seed = seed
         self._device = device
+        self._shards = shards
         # inf: never seen, so not learned. The losses at the epoch's begin decide it, also when it is resumed.
         self._losses = torch.full((num_images if remembers else 0,), float("inf"), device=device)
         self._basis = self._losses.clone()
@@ -50,7 +63,10 @@ class Order:
         Returns:
             Indices int64 (num_shown,), and what each image's loss is multiplied by, float32 (num_images,); None: by 1.
         """
-        order = torch.randperm(self._num_images, generator=random_stream(self._seed, "order", epoch))
+        if self._shards is None:
+            order = torch.randperm(self._num_images, generator=random_stream(self._seed, "order", epoch))
+        else:
+            order = torch.from_numpy(by_shard(self._shards, self._seed, epoch))
         order = send(order, self._device)
         num_left_out = self._num_images - num_shown
         if not num_left_out:
