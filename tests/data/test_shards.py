@@ -181,10 +181,9 @@ def test_the_order_of_training_is_by_shard_wherever_they_lie(tmp_path, cache):
     podium.data.write_shards(Loose(tmp_path / "loose"), tmp_path / "out", shard_bytes=20_000)
     with serving(tmp_path / "out") as web:
         places = [podium.data.open(tmp_path / "out").train, podium.data.open(web.url).train]
-        orders = [
-            Order(60, 3, torch.device("cpu"), remembers=False, shards=images.shards).epoch(5, 60)[0]
-            for images in places
-        ]
+        device = torch.device("cpu")
+        both = [Order(60, 3, device, remembers=False, shards=images.shards) for images in places]
+        orders = [order.epoch(5, 60)[0] for order in both]
         assert not web.gets("train-000000.tar")
     assert torch.equal(*orders)
     assert orders[0].sort().values.tolist() == list(range(60))

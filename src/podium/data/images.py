@@ -62,7 +62,7 @@ class Images:
 
     @property
     def shards(self) -> npt.NDArray[np.int32] | None:
-        """Which shard holds each, int32 (N,), so that few are read at a time; None: they lie in none, or are resident."""
+        """Which shard holds each, int32 (N,), so that few are read at a time; None: in none, or resident."""
         if not isinstance(self.pixels, EncodedPixels) or self.pixels.files.origins is None:
             return None
         return self.pixels.files.container
