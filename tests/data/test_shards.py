@@ -385,7 +385,7 @@ def rewrite(folder, path, data):
 
 
 @given(data=st.data())
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_index_does_anything_but_fail_or_work(data, digits_shards):
     whole = (digits_shards / "index.json").read_bytes()
     start = data.draw(st.integers(0, len(whole)))

@@ -121,7 +121,7 @@ def discard(path: str) -> None:
 def _fetch(origin: Origin, part: Path, progress: Progress | None) -> None:
     """Fetches a shard and compares its checksum; once more, if it was begun earlier, of another file perhaps."""
     for _ in range(2 if part.exists() else 1):
-        http.download(origin.url, part, origin.num_bytes, progress)
+        http.download(origin.url, part, origin.num_bytes, progress, origin.mark)
         if not origin.sha256 or sha256_of(part) == origin.sha256:
             return
         part.unlink()
