@@ -10,6 +10,7 @@ import sys
 import tarfile
 from pathlib import Path
 
+import ilsvrc
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -171,6 +172,24 @@ def test_encoded_images_are_copied_as_they_are(tmp_path, cache):
     assert podium.data.open(tmp_path / "out", image_size=12).train.size == (12, 12)
     assert podium.data.open(tmp_path / "out", image_size=12).fingerprint == loose.fingerprint
     assert cache.packs() == []
+
+
+@pytest.mark.parametrize("layout", ["official", "kaggle_zip"])
+def test_imagenet_becomes_shards(tmp_path, cache, layout):
+    imagenet = podium.data.open(ilsvrc.LAYOUTS[layout](tmp_path / "imagenet"))
+    podium.data.write_shards(imagenet, tmp_path / "out", shard_bytes=20_000)
+    found = podium.data.open(tmp_path / "out")
+    assert (found.fingerprint, found.classes) == (imagenet.fingerprint, imagenet.classes)
+    assert found.evaluation_name == "validation set"
+    for role in ("train", "evaluation", "test"):
+        images, others = getattr(found, role), getattr(imagenet, role)
+        assert images.ids.tolist() == others.ids.tolist()
+        assert role == "test" or images.labels.tolist() == others.labels.tolist()
+        for row in range(len(images)):
+            assert images.pixels.files.read(row) == others.pixels.files.read(row)
+    if layout == "kaggle_zip":
+        assert found.sample_submission.ids.tolist() == imagenet.sample_submission.ids.tolist()
+        assert found.sample_submission.columns == imagenet.sample_submission.columns
 
 
 def test_the_order_of_training_is_by_shard_wherever_they_lie(tmp_path, cache):
