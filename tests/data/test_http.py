@@ -85,6 +85,19 @@ def test_no_byte_more_than_it_should_have_is_written(web, tmp_path):
     assert (tmp_path / "file").stat().st_size <= len(DATA)
 
 
+def test_the_rest_of_another_content_is_not_taken(web, tmp_path):
+    _, mark = http.size_of(f"{web.url}/file")
+    (tmp_path / "file").write_bytes(b"x" * 5000)
+    (web.folder / "file").write_bytes(DATA[::-1])
+    http.download(f"{web.url}/file", tmp_path / "file", SIZE, mark=mark)
+    assert (tmp_path / "file").read_bytes() == DATA[::-1]
+    (tmp_path / "file").write_bytes(DATA[::-1][:5000])
+    _, mark = http.size_of(f"{web.url}/file")
+    http.download(f"{web.url}/file", tmp_path / "file", SIZE, mark=mark)
+    assert (tmp_path / "file").read_bytes() == DATA[::-1]
+    assert web.gets("file")[-1] == "bytes=5000-"
+
+
 def test_what_is_longer_already_is_begun_again(web, tmp_path):
     (tmp_path / "file").write_bytes(DATA + b"x")
     assert fetched(web, tmp_path) == DATA

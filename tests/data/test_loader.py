@@ -127,7 +127,8 @@ def test_workers_that_cannot_begin_are_an_error(files, monkeypatch):
 
 
 PROGRAM = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has its background jobs ignore it
 sys.path.insert(0, {tests!r})
 import numpy as np
 from pathlib import Path

@@ -197,7 +197,7 @@ def test_cut_short_or_no_tar(tmp_path, cache, samples):
 
 
 @given(data=st.data())
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_mutated_tars_fail_or_work(tmp_path_factory, cache, samples, data):
     path = tar(tmp_path_factory.getbasetemp() / "mutated.tar", samples(range(3)))
     whole = bytearray(path.read_bytes()[:6000])

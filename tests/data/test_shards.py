@@ -10,6 +10,7 @@ import sys
 import tarfile
 from pathlib import Path
 
+import ilsvrc
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -102,6 +103,7 @@ def test_they_are_the_data_set_that_they_were_made_of(digits_shards):
     same(found.train, digits.train)
     same(found.test, digits.test)
     assert isinstance(found.train.pixels, np.ndarray)
+    assert found.train.shards is None
     assert (found.name, found.kind, found.fingerprint) == ("digits", "shards", digits.fingerprint)
     assert (found.evaluation, found.evaluation_name, found.labels_from) == (None, None, None)
     assert found.sample_submission.columns == digits.sample_submission.columns
@@ -170,6 +172,47 @@ def test_encoded_images_are_copied_as_they_are(tmp_path, cache):
     assert podium.data.open(tmp_path / "out", image_size=12).train.size == (12, 12)
     assert podium.data.open(tmp_path / "out", image_size=12).fingerprint == loose.fingerprint
     assert cache.packs() == []
+
+
+@pytest.mark.parametrize("layout", ["official", "kaggle_zip"])
+def test_imagenet_becomes_shards(tmp_path, cache, layout):
+    imagenet = podium.data.open(ilsvrc.LAYOUTS[layout](tmp_path / "imagenet"))
+    podium.data.write_shards(imagenet, tmp_path / "out", shard_bytes=20_000)
+    found = podium.data.open(tmp_path / "out")
+    assert (found.fingerprint, found.classes) == (imagenet.fingerprint, imagenet.classes)
+    assert found.evaluation_name == "validation set"
+    for role in ("train", "evaluation", "test"):
+        images, others = getattr(found, role), getattr(imagenet, role)
+        assert images.ids.tolist() == others.ids.tolist()
+        assert role == "test" or images.labels.tolist() == others.labels.tolist()
+        for row in range(len(images)):
+            assert images.pixels.files.read(row) == others.pixels.files.read(row)
+    if layout == "kaggle_zip":
+        assert found.sample_submission.ids.tolist() == imagenet.sample_submission.ids.tolist()
+        assert found.sample_submission.columns == imagenet.sample_submission.columns
+
+
+def test_the_order_of_training_is_by_shard_wherever_they_lie(tmp_path, cache):
+    import torch
+
+    from podium.training.order import Order
+
+    podium.data.write_shards(Loose(tmp_path / "loose"), tmp_path / "out", shard_bytes=20_000)
+    with serving(tmp_path / "out") as web:
+        places = [podium.data.open(tmp_path / "out").train, podium.data.open(web.url).train]
+        device = torch.device("cpu")
+        both = [Order(60, 3, device, remembers=False, shards=images.shards) for images in places]
+        orders = [order.epoch(5, 60)[0] for order in both]
+        assert not web.gets("train-000000.tar")
+    assert torch.equal(*orders)
+    assert orders[0].sort().values.tolist() == list(range(60))
+    part = places[0].subset(np.arange(0, 60, 2))
+    assert np.array_equal(part.shards, places[0].shards[::2])
+    assert len(np.unique(places[0].shards)) > 16
+    assert len(np.unique(places[0].shards[orders[0][:30]])) <= 16 + 16
+    plain = Order(60, 3, device, remembers=False).epoch(5, 60)[0]
+    assert not torch.equal(plain, orders[0])
+    assert Loose(tmp_path / "again").train.shards is None
 
 
 def test_too_many_pixels_stay_encoded(small, monkeypatch):
@@ -361,7 +404,7 @@ def rewrite(folder, path, data):
 
 
 @given(data=st.data())
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_index_does_anything_but_fail_or_work(data, digits_shards):
     whole = (digits_shards / "index.json").read_bytes()
     start = data.draw(st.integers(0, len(whole)))

@@ -52,7 +52,9 @@ def serving(folder):
                 return
             data = path.read_bytes()
             said = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
-            start = int(said[1]) if said and fault != "no range" else 0
+            tag = f'"{len(data)}-{path.stat().st_mtime_ns}"'
+            is_same = self.headers.get("If-Range", tag) == tag
+            start = int(said[1]) if said and is_same and fault != "no range" else 0
             if start >= len(data):
                 self.send_response(416)
                 self.send_header("Content-Length", "0")
@@ -66,7 +68,7 @@ def serving(folder):
                 self.close_connection = True
             else:
                 self.send_header("Content-Length", str(len(data) - start))
-            self.send_header("ETag", f'"{len(data)}-{path.stat().st_mtime_ns}"')
+            self.send_header("ETag", tag)
             self.end_headers()
             if self.command == "HEAD":
                 return

@@ -1,6 +1,7 @@
 """Sources whose images stay encoded, from their files to a submission: stopped, resumed, on a web server, by two."""
 
 import csv
+import shutil
 import sys
 from pathlib import Path
 
@@ -109,18 +110,8 @@ def test_shards_of_a_web_server_are_gone_on_with_to_the_same_bits(shards, offici
         run = train(small(f"{web.url}/"), tmp_path / "run", stop_at=2, **SMALL)
         resumed = podium.resume(run)
         assert same(resumed, whole)
-        again = train(small(f"{web.url}/"), tmp_path / "again", stop_at=2, **SMALL)
-    with pytest.raises(RunError, match="lay on a web server"):
-        podium.resume(again, small(shards))
-
-
-def test_what_an_epoch_shows_of_shards_is_every_image_once(shards):
-    with serving(shards) as web:
-        pixels = small(f"{web.url}/").train.pixels
-        from podium.training.order import Order
-
-        order = Order(len(pixels), 0, torch.device("cpu"), remembers=False, shards=pixels.shards)
-        first, second = (order.epoch(epoch, len(pixels))[0] for epoch in (0, 1))
-        assert not torch.equal(first, second)
-        assert np.array_equal(np.sort(first.numpy()), np.arange(len(pixels)))
-    assert small(shards).train.pixels.shards is None
+    again = train(small(shards), tmp_path / "again", stop_at=2, **SMALL)
+    shutil.copytree(again.path, tmp_path / "other")
+    assert same(podium.resume(again, small(shards)), whole)  # the same shards in a folder
+    with pytest.raises(RunError, match="spread over other shards"):
+        podium.resume(tmp_path / "other", small(official))

@@ -49,8 +49,9 @@ class Files:
         names: bytes (N,), UTF-8: what messages call it within its container; "" where it is the container itself.
         deflated: bool (N,), which of them a zip has deflated: `lengths` are then those of what lies there; None: none.
         checks: uint32 (N,), the CRC-32 of each image's file; None: nobody has said them.
-        origins: bytes (C,), where each container is fetched from when it isn't there, as `podium.data.shard_cache` has
-            it; None: all lie where they lie. Arrays, as all of this, so that another process can fetch by itself.
+        origins: bytes (C,), of shards: where each is fetched from when it isn't there, as `podium.data.shard_cache` has
+            it; b"": from nowhere; None: these are no shards. An array, as all of this, so that another process can
+            fetch by itself.
     """
 
     containers: npt.NDArray[np.bytes_]
@@ -90,7 +91,7 @@ class Files:
     def spread(self, count: int) -> Indices:
         """Rows of about `count` images that stand for all, int64 (M,), ascending.
 
-        Spread evenly over the set; where shards are fetched, over as few of them as have so many.
+        Spread evenly over the set; of shards, over as few of them as have so many.
         """
         rows = np.arange(len(self))
         if self.origins is not None and len(self) > count:
@@ -115,11 +116,12 @@ class Files:
             ArchiveError: it can't be read, is cut short, damaged or absurdly large.
             StorageError: its container can't be fetched, or there is no room for it.
         """
-        if self.origins is None:
+        origin = b"" if self.origins is None else bytes(self.origins[self.container[row]])
+        if not origin:
             return self._read(row)
         from podium.data.shard_cache import discard, ensure  # noqa: PLC0415  (it imports this)
 
-        path, origin = self.path(row), bytes(self.origins[self.container[row]])
+        path = self.path(row)
         for attempt in range(FETCH_TRIES):
             try:
                 ensure(path, origin)
@@ -202,11 +204,6 @@ class EncodedPixels:
     def nbytes(self) -> int:
         """What all of them would take as pixels."""
         return len(self.files) * self.size[0] * self.size[1] * 3
-
-    @property
-    def shards(self) -> npt.NDArray[np.int32] | None:
-        """int32 (N,), in which of the files that are fetched each image lies; None: all lie here."""
-        return None if self.files.origins is None else self.files.container
 
     def take(self, rows: Indices) -> EncodedPixels:
         """Those at `rows`, int64 (M,), in that order; nothing is decoded."""

@@ -192,7 +192,7 @@ def size_of(url: str) -> tuple[int, str]:
     return int(size), str(mark)
 
 
-def download(url: str, path: Path, num_bytes: int, progress: Progress | None = None) -> None:
+def download(url: str, path: Path, num_bytes: int, progress: Progress | None = None, mark: str = "") -> None:
     """Fetches a file; goes on where an earlier try, also of a process that was killed, has ended.
 
     Args:
@@ -200,6 +200,7 @@ def download(url: str, path: Path, num_bytes: int, progress: Progress | None = N
         path: where to write; what is there is taken for the file's beginning.
         num_bytes: what it must have. Not one byte more is written.
         progress: told how far it is.
+        mark: as `size_of` gives it: of another content nothing is taken for this one's rest; "": not compared.
 
     Raises:
         ArchiveError: it isn't there, has another size, or can't be had after several tries in which nothing came.
@@ -217,6 +218,8 @@ def download(url: str, path: Path, num_bytes: int, progress: Progress | None = N
             return True
         try:
             headers = {"Range": f"bytes={have}-"} if have else {}
+            if have and mark:
+                headers["If-Range"] = mark
             with path.open("ab", buffering=0) as file, _answer(url, headers) as response:
                 have = _agreed(response, url, have, num_bytes)
                 file.truncate(have)

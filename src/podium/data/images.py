@@ -60,6 +60,13 @@ class Images:
         assert isinstance(self.pixels, np.ndarray)
         return self.pixels
 
+    @property
+    def shards(self) -> npt.NDArray[np.int32] | None:
+        """Which shard holds each, int32 (N,), so that few are read at a time; None: in none, or resident."""
+        if not isinstance(self.pixels, EncodedPixels) or self.pixels.files.origins is None:
+            return None
+        return self.pixels.files.container
+
     def subset(self, indices: npt.NDArray[np.int64]) -> Images:
         """The images at `indices` (int64 (M,)), in that order, copied into memory unless they stay encoded."""
         labels = None if self.labels is None else self.labels[indices]

@@ -121,7 +121,7 @@ def discard(path: str) -> None:
 def _fetch(origin: Origin, part: Path, progress: Progress | None) -> None:
     """Fetches a shard and compares its checksum; once more, if it was begun earlier, of another file perhaps."""
     for _ in range(2 if part.exists() else 1):
-        http.download(origin.url, part, origin.num_bytes, progress)
+        http.download(origin.url, part, origin.num_bytes, progress, origin.mark)
         if not origin.sha256 or sha256_of(part) == origin.sha256:
             return
         part.unlink()
@@ -154,9 +154,8 @@ def _make_room(origin: Origin, part: Path) -> None:
             if not is_full:
                 return
             with suppress(OSError):
-                path.unlink()
+                path.unlink()  # and not its folder: another process may be about to write there
                 used -= size
-                path.parent.rmdir()
         if (free := shutil.disk_usage(root).free) < origin.num_bytes - have:
             raise StorageError(
                 f"{http.shown(origin.url)} has {origin.num_bytes:,} bytes, and the cache {cache_root()} has room for "

@@ -66,7 +66,7 @@ class ShardTable:
             self.lengths[order],
             self.names[order],
             checks=None if self.checks is None else self.checks[order],
-            origins=None if origins is None else np.array(origins, np.bytes_),
+            origins=np.array([b""] * len(containers) if origins is None else origins, np.bytes_),
         )
 
     def labels_by_row(self) -> Indices:

@@ -24,7 +24,6 @@ import torch
 
 from podium.augment import Mixer
 from podium.data import Images
-from podium.data.encoded import EncodedPixels
 from podium.errors import RunError
 from podium.models import Classifier
 from podium.run import Run
@@ -136,8 +135,7 @@ def _fit(
 
     # ---- network
     plan = Plan.from_recipe(recipe, len(images))
-    shards = images.pixels.shards if isinstance(images.pixels, EncodedPixels) else None
-    orders = Order(len(images), seed, device, remembers=recipe.skip_learned > 0, shards=shards)
+    orders = Order(len(images), seed, device, remembers=recipe.skip_learned > 0, shards=images.shards)
     engine = engine or Engine(recipe, runtime)
     classifier = engine.begin(setup.new_classifier(recipe, seed, images, runtime))
     network = classifier.network

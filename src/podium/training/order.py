@@ -7,6 +7,8 @@ gradient stays. We deviate in leaving out a fixed number, so that the steps of a
 
 from __future__ import annotations
 
+import zlib
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -26,8 +28,7 @@ class Order:
         seed: of the training.
         device: where indices and losses are kept.
         remembers: whether to keep each image's last loss; without it none can be left out.
-        shards: int32 (num_images,), the file that each image lies in, where those are fetched: the images of a few are
-            then shown together; None: any order will do.
+        shards: which shard holds each image, int32 (num_images,): those of few shards are mixed at a time; None: all.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Order:
         self._num_images = num_images
         self._seed = seed
         self._device = device
+        self._shards = shards
         # inf: never seen, so not learned. The losses at the epoch's begin decide it, also when it is resumed.
         self._losses = torch.full((num_images if remembers else 0,), float("inf"), device=device)
         self._basis = self._losses.clone()
@@ -90,12 +92,18 @@ class Order:
     def state(self) -> dict[str, Tensor]:
         """What a checkpoint needs."""
         known = {"losses": self._losses, "basis": self._basis} if self.remembers else {}
-        return known if self._shards is None else known | {"is_by_shard": torch.ones(1)}
+        return known if self._shards is None else known | {"shards": self._shards_check()}
 
     def load_state(self, state: dict[str, Tensor]) -> None:
         """Puts back what `state` gave. Raises KeyError or RuntimeError if it is another training's."""
-        if (self._shards is not None) != ("is_by_shard" in state):
-            raise RuntimeError("its images lay on a web server, or here, and now it is the other way round")
+        before, now = state.get("shards"), None if self._shards is None else self._shards_check()
+        if (before is None) != (now is None) or (before is not None and now is not None and before != now):
+            raise RuntimeError("its images were spread over other shards, or lay in none, so its order was another")
         if self.remembers:
             self._losses.copy_(state["losses"])
             self._basis.copy_(state["basis"])
+
+    def _shards_check(self) -> Tensor:
+        """Tells other shards from these: int64 (1,)."""
+        assert self._shards is not None
+        return torch.tensor([zlib.crc32(self._shards.tobytes())])
