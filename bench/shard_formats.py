@@ -13,7 +13,7 @@ from common import summary, write_result
 
 import podium
 from podium.data.decode import decode_all
-from podium.data.shard_writer import FORMATS, _encoded
+from podium.data.shard_samples import FORMATS, encoded_as
 
 NUM_IMAGES, REPETITIONS = 2000, 3
 
@@ -29,7 +29,7 @@ def main() -> None:
         writes, reads = [], []
         for _ in range(REPETITIONS):
             start = time.perf_counter()
-            files = list(map(partial(_encoded, image_format), pixels))
+            files = list(map(partial(encoded_as, image_format), pixels))
             writes.append(len(pixels) / (time.perf_counter() - start))
             start = time.perf_counter()
             for some in range(0, len(files), 500):

@@ -174,6 +174,30 @@ def test_encoded_images_are_copied_as_they_are(tmp_path, cache):
     assert cache.packs() == []
 
 
+@pytest.mark.parametrize("layout", ["parts", "parts wrapped", "one"])
+def test_single_files_are_copied_as_they_are(tmp_path, cache, layout):
+    inner = "x/" if layout == "parts wrapped" else ""
+    for number in range(12):
+        for part in ("train", "test"):
+            label = "cat/" if number % 2 else "dog/"
+            folder = f"{label}" if layout == "one" else f"{part}/{inner}{label if part == 'train' else ''}"
+            path = tmp_path / "data" / f"{folder}{number}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(jpeg(number))
+    dataset = podium.data.open(tmp_path / "data")
+    podium.data.write_shards(dataset, tmp_path / "out")
+    found = podium.data.open(tmp_path / "out")
+    same(found.train, dataset.train)
+    assert isinstance(found.train.pixels, np.ndarray)
+    files = found.part("train").files
+    assert [files.read(row) for row in range(12)] == [jpeg(int(Path(name).stem)) for name in dataset.train.ids]
+    if layout != "one":
+        same(found.test, dataset.test)
+    resized = podium.data.open(tmp_path / "data", image_size=8)
+    podium.data.write_shards(resized, tmp_path / "small")
+    same(podium.data.open(tmp_path / "small").train, resized.train)
+
+
 @pytest.mark.parametrize("layout", ["official", "kaggle_zip"])
 def test_imagenet_becomes_shards(tmp_path, cache, layout):
     imagenet = podium.data.open(ilsvrc.LAYOUTS[layout](tmp_path / "imagenet"))

@@ -71,6 +71,14 @@ class Files:
     def __len__(self) -> int:
         return len(self.container)
 
+    @classmethod
+    def loose(cls, folder: Path, names: Sequence[str]) -> Files:
+        """Those of that name in a folder, each a file by itself."""
+        count = len(names)
+        paths = np.array([os.fsencode(folder / name) for name in names], np.bytes_)
+        whole, start = np.full(count, -1, np.int64), np.zeros(count, np.int64)
+        return cls(paths, np.arange(count, dtype=np.int32), start, whole, np.full(count, b""))
+
     def take(self, rows: Indices) -> Files:
         """Those at `rows`, int64 (M,), in that order."""
         return replace(

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from podium.data.encoded import EncodedPixels
+from podium.data.encoded import EncodedPixels, Files
 from podium.data.progress import Progress
 
 __all__ = ["Batch", "Dataset", "ImageStream", "Images", "SampleSubmission"]
@@ -200,6 +200,13 @@ class Dataset(ABC):
         """Labelled images that are there to measure on, and never to train on. Their classes are those of `train`.
 
         None if the data set has none. Raises as `train`.
+        """
+        return None
+
+    def loose(self, role: str) -> Files | None:
+        """The files that the pixels of "train", "evaluation" or "test" were decoded from, by row.
+
+        None if they were resized, or don't lie as single files on a disk.
         """
         return None
 

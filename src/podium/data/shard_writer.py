@@ -6,7 +6,8 @@
     OUT/train.safetensors, …             where each image lies, its id, label and checksum: see `shard_table`
     OUT/sample_submission.csv            if there was one
 
-Images that stay encoded are copied as they are, byte for byte; others are written without loss. All is written to a
+Images that stay encoded, and those of a folder a class that lie as single files and weren't resized, are copied as they
+are, byte for byte; others are written without loss. All is written to a
 hidden folder beside OUT, which is renamed when it is whole. If it is killed, the same command goes on with the first
 shard that isn't whole.
 """
@@ -20,46 +21,31 @@ import os
 import shutil
 import zlib
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import filelock
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from podium.data.cache import cache_errors, cache_root
-from podium.data.encoded import EncodedPixels
+from podium.data.encoded import EncodedPixels, Files
 from podium.data.images import Dataset, Images, digest
 from podium.data.progress import Progress, Ticker
 from podium.data.shard_index import INDEX_NAME, ShardIndex, SplitIndex, Stored
 from podium.data.shard_order import shuffled
+from podium.data.shard_samples import Sample, samples_of
 from podium.data.shard_table import ShardTable
 from podium.data.tar_index import members_of_tar
 from podium.errors import DataError, StorageError
 from podium.files import sha256_of, write_atomically
-from podium.limits import num_usable_cores
 
-__all__ = ["FORMATS", "PLAN_NAME", "write_shards"]
+__all__ = ["PLAN_NAME", "write_shards"]
 
-FORMATS: dict[str, dict[str, Any]] = {
-    "png": {"format": "PNG"},
-    "webp": {"format": "WEBP", "lossless": True, "exact": True},
-}
 PLAN_NAME = "unfinished.json"
 SEED = 0
 BLOCK, RECORD = 512, 10240  # a tar's members begin at multiples of one, and it ends at one of the other
-ENCODED_AT_ONCE = 256
-
-
-class Sample(NamedTuple):
-    """An image's file, with the suffix that says its format."""
-
-    suffix: str
-    data: bytes
 
 
 def write_shards(
@@ -103,7 +89,9 @@ def write_shards(
         _begin(building, plan)
         written = {}
         for role, images in splits.items():
-            written[role] = _write_split(building, role, images, shard_bytes, image_format, progress)
+            written[role] = _write_split(
+                building, role, images, dataset.loose(role), shard_bytes, image_format, progress
+            )
         index = ShardIndex(
             name=dataset.name,
             fingerprint=dataset.fingerprint,
@@ -163,7 +151,13 @@ def _begin(building: Path, plan: str) -> None:
 
 
 def _write_split(
-    building: Path, role: str, images: Images, shard_bytes: int, image_format: str, progress: Progress | None
+    building: Path,
+    role: str,
+    images: Images,
+    loose: Files | None,
+    shard_bytes: int,
+    image_format: str,
+    progress: Progress | None,
 ) -> SplitIndex:
     order = shuffled(len(images), SEED) if role == "train" else np.arange(len(images))
     labels = np.full(len(images), -1) if images.labels is None else images.labels
@@ -178,7 +172,7 @@ def _write_split(
             samples, kept = None, None
         else:
             if samples is None:
-                samples = _samples(images, order[done:], image_format)
+                samples = samples_of(images, loose, order[done:], image_format)
             kept = _write_shard(path, samples, kept, done, labels[order[done:]], shard_bytes, ticker)
         parts.append(_contents(path))
         count = len(parts[-1][0])
@@ -247,33 +241,6 @@ def _contents(path: Path) -> tuple[Any, Any, Any, Any]:
     names = np.array([member.name.encode() for member in found], np.bytes_)
     offsets, lengths = ([getattr(member, name) for member in found] for name in ("offset", "size"))
     return np.array(offsets, np.int64), np.array(lengths, np.int64), np.array(checks, np.uint32), names
-
-
-def _samples(images: Images, order: npt.NDArray[np.int64], image_format: str) -> Iterator[Sample]:
-    if isinstance(images.pixels, EncodedPixels):
-        for row in order.tolist():
-            data = images.pixels.files.read(row)
-            yield Sample(_suffix(data), data)
-        return
-    with ThreadPoolExecutor(num_usable_cores()) as pool:
-        for start in range(0, len(order), ENCODED_AT_ONCE):
-            pixels = np.asarray(images.pixels[order[start : start + ENCODED_AT_ONCE]])
-            for data in pool.map(partial(_encoded, image_format), pixels):
-                yield Sample(image_format, data)
-
-
-def _encoded(image_format: str, pixels: npt.NDArray[np.uint8]) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, **FORMATS[image_format])
-    return buffer.getvalue()
-
-
-def _suffix(data: bytes) -> str:
-    """What a file of that content is called."""
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "webp"
-    starts = {b"\xff\xd8": "jpg", b"\x89PNG": "png", b"GIF8": "gif", b"BM": "bmp", b"II*\0": "tif", b"MM\0*": "tif"}
-    return next((suffix for start, suffix in starts.items() if data.startswith(start)), "ppm")
 
 
 def _write_sample(building: Path, dataset: Dataset) -> Stored | None:

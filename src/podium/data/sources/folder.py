@@ -26,6 +26,7 @@ import numpy.typing as npt
 
 from podium.data.archive import is_image_name
 from podium.data.cache import cache_errors, cache_root
+from podium.data.encoded import Files
 from podium.data.formats import is_archive
 from podium.data.images import Dataset, Images, ImageStream, digest
 from podium.data.origin import ArchiveOrigin, Origin
@@ -177,6 +178,17 @@ class FolderDataset(PackedDataset):
         """16 hex digits of the SHA-256 of the training images' paths, pixels and labels. Raises as `train`."""
         assert self.train.labels is not None
         return digest(self._train_pack.fingerprint, "\n".join(self.classes), self.train.labels.tobytes())
+
+    def loose(self, role: str) -> Files | None:
+        """As of `Dataset`."""
+        is_test = self._evaluation_role != "test"
+        own = {"train": "train", "evaluation": self._evaluation_role, "test": "test" if is_test else None}[role]
+        origin = self._origins.get("" if "" in self._origins else own or "")
+        pack = None if own is None else self._part(own)
+        if origin is None or own is None or pack is None or self.resized_to or origin.inside or origin.path.is_file():
+            return None
+        inside = self._folders[own] if "" in self._origins else wrapper_of(self._pack(own).ids, own)
+        return Files.loose(origin.path / inside, pack.ids)
 
     def faults(self, progress: Progress | None = None) -> list[str]:
         """What was left out. Raises as `train`."""
