@@ -97,7 +97,8 @@ def test_each_term_binds_where_it_is_the_least():
     assert slow_decoder["decoding_cores_a_gpu"] == 14
     assert scale_model.training(KNOWN | {"disk": 1e6}, 8)["binding"] == "disk"
     assert scale_model.training(KNOWN | {"network": 1e9, "hop_seconds": 1e-6}, 64)["binding"] == "network"
-    assert scale_model.classifying_224(KNOWN, 8)["binding"] == "disk"
+    assert scale_model.classifying_224(KNOWN | {"streamed": 1e6}, 8)["binding"] == "disk"
+    assert scale_model.classifying_224(KNOWN | {"streamed": 100.0}, 8)["binding"] == "decoding"
     assert scale_model.classifying_32(KNOWN | {"opened": 1e9}, 1)["binding"] == "compute"
 
 
