@@ -5,7 +5,7 @@ from podium.recipe import load_recipe
 from podium.training.plan import Plan
 
 
-@pytest.mark.parametrize("name", recipes_learn.RECIPES)
+@pytest.mark.parametrize("name", recipes_learn.STEPS)
 def test_a_shortened_recipe_has_its_steps_and_its_shape(name):
     recipe = load_recipe(name)
     short = recipes_learn.shortened(recipe, 50, 45_000)
