@@ -2,9 +2,10 @@
 
     python bench/recipes_learn.py DATA [--recipes resnet18 …] [--runs runs/learn]
 
-The recipe as it ships, but for its length: STEPS, with its warm-up and milestones shortened in proportion, so that the rate
-falls to its end; and for the batch of the two that are ten times the work, which is cut together with the rate. Trained on the 45,000, measured on the 5,000 held out, with its own test-time augmentation. That is no
-measure of what a recipe reaches; chance is 10 %.
+The recipe as it ships, but for its length: STEPS, with its warm-up and milestones shortened in proportion, so that
+the rate falls to its end; and for the batch of two that are ten times the work, which is cut, and its rate with it.
+Trained on the 45,000, measured on the 5,000 held out, with its own test-time augmentation. That is no measure of what
+a recipe reaches; chance is 10 %.
 """
 
 import argparse
