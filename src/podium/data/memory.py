@@ -1,14 +1,10 @@
-"""How much memory there is, and whether images as pixels would take too much of it."""
+"""Whether images as pixels would take too much of the memory that there is."""
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
-from pathlib import Path
+from podium import limits
 
 __all__ = ["memory_bytes", "too_large"]
-
-CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")  # of versions 2 and 1
 
 
 def memory_bytes() -> int | None:
@@ -16,13 +12,8 @@ def memory_bytes() -> int | None:
 
     In all, and not just now: what is decided by it should be decided alike tomorrow.
     """
-    if "SC_PHYS_PAGES" not in getattr(os, "sysconf_names", {}):
-        return None
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    for name in CGROUP_LIMITS:
-        with suppress(OSError, ValueError):  # "max": no limit
-            total = min(total, int(Path(name).read_text()))
-    return total
+    found = limits.memory()
+    return found.limit or found.total or None
 
 
 def too_large(num_images: int, size: tuple[int, int]) -> bool:
