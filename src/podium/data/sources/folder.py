@@ -14,17 +14,14 @@ suffix; its class is the first folder of that path. What is no image is left out
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Sequence
 from functools import cached_property, partial
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from podium.data.archive import is_image_name
 from podium.data.cache import cache_errors, cache_root
 from podium.data.encoded import Files
 from podium.data.formats import is_archive
@@ -32,7 +29,7 @@ from podium.data.images import Dataset, Images, ImageStream, digest
 from podium.data.origin import ArchiveOrigin, Origin
 from podium.data.progress import Progress
 from podium.data.sources.packed import PackedDataset, encode, no_choice, some
-from podium.data.sources.top import Top, is_hidden, role_in, role_of
+from podium.data.sources.top import Top, folders_in, holds_images, role_in, role_of
 from podium.data.sources.tree import classes_of, cut, parts_of, two_parts, wrapper_of
 from podium.data.store import Pack
 from podium.errors import DataError
@@ -40,7 +37,6 @@ from podium.errors import DataError
 __all__ = ["FolderDataset", "find"]
 
 LOOKED_FOR = "a folder a class, with or without train, val and test"
-PEEKED_FOLDERS = 1000
 TITLES = {"val": "validation set", "test": "labelled test set"}
 
 
@@ -52,8 +48,8 @@ def find(
     origins: dict[str, ArchiveOrigin] = {}
     if top is not None and (train := top.origin("train", is_tree=True)):
         is_folder = not train.inside and train.path.is_dir()
-        if is_folder and not _folders_in(train.path):
-            roles = {role_of(folder.name) for folder in _folders_in(path)}
+        if is_folder and not folders_in(train.path):
+            roles = {role_of(folder.name) for folder in folders_in(path)}
             if roles != {"train", None}:
                 return None  # its images are in no classes; beside others it may be a class itself
         elif is_folder or top.origin("train", archives_only=True):
@@ -64,7 +60,7 @@ def find(
         origins = {"": ArchiveOrigin(path, is_tree=True)}
     if not origins and top is not None and not top.is_zip:
         archives = [name for name in top.names.values() if is_archive(Path(name)) and role_in(name) is None]
-        if _holds_images(path):
+        if holds_images(path):
             origins = {"": ArchiveOrigin(path, is_tree=True)}
         elif len(archives) == 1:
             origins = {"": ArchiveOrigin(path / archives[0], is_tree=True)}
@@ -76,24 +72,11 @@ def find(
 
 def _refuse_two_parts(path: Path) -> None:
     seen: dict[str, str] = {}
-    for folder in sorted(_folders_in(path)) if path.is_dir() else []:
+    for folder in folders_in(path) if path.is_dir() else []:
         if role := role_of(folder.name):
             if role in seen:
                 raise two_parts(str(path), role, seen[role], f"{folder.name}/")
             seen[role] = f"{folder.name}/"
-
-
-def _folders_in(path: Path) -> list[Path]:
-    return [entry for entry in path.iterdir() if entry.is_dir() and not is_hidden(entry.name)]
-
-
-def _holds_images(path: Path) -> bool:
-    """Whether there are images in folders below `path`; not all of a large disk is looked through."""
-    for folder, folders, files in islice(os.walk(path, followlinks=True), PEEKED_FOLDERS):
-        folders[:] = sorted(name for name in folders if not is_hidden(name))
-        if folder != str(path) and any(map(is_image_name, files)):
-            return True
-    return False
 
 
 class FolderDataset(PackedDataset):

@@ -22,7 +22,7 @@ from podium.data.packing import natural_order
 from podium.data.parquet_files import Columns, ParquetOrigin, columns_in, read_column
 from podium.data.progress import Progress
 from podium.data.sources.packed import PackedDataset, encode, some
-from podium.data.sources.top import Top, is_hidden, role_in, role_of
+from podium.data.sources.top import Top, folders_in, role_in, role_of
 from podium.data.store import Pack
 from podium.data.tables import LABEL_COLUMNS
 from podium.errors import DataError
@@ -63,7 +63,7 @@ def _splits_at(path: Path) -> dict[str, list[Path]]:
     for folder in (path, path / "data"):
         if folder.is_dir() and (found := _splits_in(folder)):
             return found
-    folders = _folders_in(path)
+    folders = folders_in(path)
     inner = [(entry, found) for entry in folders if len(folders) <= MAX_FOLDERS and (found := _splits_in(entry))]
     if len(inner) > 1:
         names = ", ".join(entry.name for entry, _ in inner)
@@ -71,13 +71,9 @@ def _splits_at(path: Path) -> dict[str, list[Path]]:
     return inner[0][1] if inner else {}
 
 
-def _folders_in(path: Path) -> list[Path]:
-    return sorted(entry for entry in path.iterdir() if entry.is_dir() and not is_hidden(entry.name))
-
-
 def _splits_in(folder: Path) -> dict[str, list[Path]]:
     files = [(role_in(file.name), file) for file in _files_in(folder)]
-    for entry in _folders_in(folder):
+    for entry in folders_in(folder):
         if role := role_of(entry.name):
             files += [(role, file) for file in _files_in(entry)]
     if files and all(role is None for role, _ in files):

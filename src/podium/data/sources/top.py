@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 
+from podium.data.archive import is_image_name
 from podium.data.formats import is_archive, opened_zip, read_zip_member
 from podium.data.origin import ArchiveOrigin
 from podium.errors import TableError
@@ -15,6 +18,8 @@ __all__ = [
     "MAX_TABLE_BYTES",
     "SAMPLE",
     "Top",
+    "folders_in",
+    "holds_images",
     "is_hidden",
     "read_file",
     "role_in",
@@ -22,6 +27,7 @@ __all__ = [
     "role_of_images",
 ]
 
+PEEKED_FOLDERS = 1000
 MAX_TABLE_BYTES = 1 << 28  # 256 MiB: more than ten million rows
 
 LABELS = (
@@ -60,6 +66,20 @@ def role_of_images(stem: str) -> str | None:
 def is_hidden(name: str) -> bool:
     """Whether systems hide a file of that name, or make it for themselves."""
     return name.startswith(".") or name in ("__MACOSX", "desktop.ini", "Thumbs.db")
+
+
+def folders_in(path: Path) -> list[Path]:
+    """The folders in a folder but hidden ones, sorted. Raises OSError."""
+    return sorted(entry for entry in path.iterdir() if entry.is_dir() and not is_hidden(entry.name))
+
+
+def holds_images(path: Path) -> bool:
+    """Whether there are images in folders below `path`; not all of a large disk is looked through."""
+    for folder, folders, files in islice(os.walk(path, followlinks=True), PEEKED_FOLDERS):
+        folders[:] = sorted(name for name in folders if not is_hidden(name))
+        if folder != str(path) and any(map(is_image_name, files)):
+            return True
+    return False
 
 
 class Top:
