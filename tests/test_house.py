@@ -70,3 +70,7 @@ def run_python(code: str) -> str:
 @pytest.mark.parametrize("module", ["podium", "podium.cli", "podium.recipe", "podium.run", "podium.data"])
 def test_importing_brings_no_torch(module):
     assert run_python(f"import sys, {module}; print('torch' in sys.modules)") == "False"
+
+
+def test_importing_brings_no_compiler():
+    assert run_python("import sys, podium.api; print('torch._dynamo' in sys.modules)") == "False"

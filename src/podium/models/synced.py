@@ -10,6 +10,7 @@ Shapes: N images, C channels, side S; n = N S S values a channel of a process, m
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import torch
@@ -36,7 +37,6 @@ class SyncedNorm(nn.BatchNorm2d):
         self.train(norm.training)
         self.world = world
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def forward(self, x: Tensor) -> Tensor:  # (N, C, S, S)
         if not self.training:
             return super().forward(x)
@@ -122,6 +122,7 @@ def sync_norms(network: nn.Module, world: World, device: torch.device) -> None:
     """
     if world.size == 1:
         return
+    _keep_out_of_graphs()
     for module in list(network.modules()):
         for name, child in list(module.named_children()):
             if type(child) is nn.BatchNorm2d:
@@ -129,6 +130,12 @@ def sync_norms(network: nn.Module, world: World, device: torch.device) -> None:
                     SyncedNorm(child, world) if device.type == "cpu" else nn.SyncBatchNorm.convert_sync_batchnorm(child)  # type: ignore[no-untyped-call]
                 )
                 setattr(module, name, synced)
+
+
+@cache
+def _keep_out_of_graphs() -> None:
+    """Has torch.compile leave these layers alone. Not when imported: that would load the compiler, for seconds."""
+    SyncedNorm.forward = torch.compiler.disable(SyncedNorm.forward)  # type: ignore[method-assign, no-untyped-call]
 
 
 def _wide(values: Tensor, like: Tensor) -> Tensor:
