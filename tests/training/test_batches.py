@@ -9,6 +9,7 @@ from podium.augment import Mixer
 from podium.recipe import Recipe
 from podium.training import setup
 from podium.training.batches import Batches, share
+from podium.training.feed import Resident
 from podium.training.plan import Plan
 from podium.world import ALONE, World
 
@@ -61,7 +62,7 @@ def test_processes_see_just_what_one_would(name, size):
     order = torch.randperm(44, generator=generator)[:22]
 
     def made(world):
-        batches = Batches(pixels, labels, augment, mixer, plan, recipe.accumulate, 3, world)
+        batches = Batches(Resident(pixels), (12, 12), labels, augment, mixer, plan, recipe.accumulate, 3, world)
         return batches(order, weights, 1, 2)
 
     whole, rows = made(ALONE), [share(22, recipe.accumulate, World(rank, size)).rows for rank in range(size)]
