@@ -109,10 +109,11 @@ def test_no_such_recipe_names_the_nearest():
 
 
 def test_few_images_get_the_small_recipe():
-    assert default_recipe(45_000) == load_recipe("sprint")
-    assert default_recipe(1_437) == load_recipe("sprint_small")
-    assert default_recipe(60).batch_size == 6
-    assert default_recipe(60, ["batch_size=20"]).batch_size == 20
+    assert default_recipe(45_000, 32) == load_recipe("sprint")
+    assert default_recipe(45_000, 96) == load_recipe("imagenet_resnet18")
+    assert default_recipe(1_437, 8) == load_recipe("sprint_small")
+    assert default_recipe(60, 32).batch_size == 6
+    assert default_recipe(60, 32, ["batch_size=20"]).batch_size == 20
 
 
 @pytest.mark.parametrize(

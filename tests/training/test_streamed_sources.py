@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 import podium
 from podium.data.encoded import EncodedPixels
-from podium.errors import RunError
+from podium.errors import ImageError, RunError
 from podium.recipe import load_recipe
 from podium.training import feed as feed_module
 
@@ -90,6 +90,27 @@ def test_from_imagenets_tars_to_a_submission(official, tmp_path):
     paths = [ilsvrc.write(tmp_path, {name: data}) / name for name, data in ilsvrc.images_of_test().items()]
     loose = podium.predict_files(run, paths)  # fitted to the network as those of the data set are
     assert np.allclose(loose.logits, predictions.logits, atol=1e-6)
+
+
+def test_a_bad_image_to_be_judged_is_an_error_or_named(official, tmp_path):
+    run = train(small(official), tmp_path / "run", epochs=0.5, **SMALL)
+    data = Path(shutil.copytree(official, tmp_path / "imagenet"))
+    for images in (small(data).evaluation, small(data).test):
+        files = images.pixels.files
+        with Path(files.path(1)).open("r+b") as tar:
+            tar.seek(int(files.offsets[1]))
+            tar.write(bytes(int(files.lengths[1])))
+    with pytest.raises(ImageError, match="ILSVRC2012_val_00000002"):
+        podium.evaluate(run, small(data))
+    said, path = [], tmp_path / "submission.csv"
+    evaluation = podium.evaluate(run, small(data), on_bad_image="skip", on_note=said.append)
+    assert evaluation.num_images == ilsvrc.NUM_VAL
+    with pytest.raises(ImageError, match="ILSVRC2012_test_00000002"):
+        podium.submit(run, small(data), path)
+    assert not path.exists()
+    podium.submit(run, small(data), path, on_bad_image="skip", on_note=said.append)
+    assert len(path.read_text().splitlines()) == 1 + ilsvrc.NUM_TEST
+    assert ["_val_00000002" in said[0], "_test_00000002" in said[1], len(said)] == [True, True, 2]
 
 
 def test_two_processes_train_as_one(official, tmp_path):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from podium import data as data_room
 from podium.api.jobs import open_run
 from podium.data import Dataset, Images, ImageStream, hold_out
+from podium.data.bad_images import BadImages
+from podium.data.encoded import EncodedPixels
 from podium.errors import DataError, RunError, StorageError
 from podium.evaluation import Predictions, predict_images
 from podium.models import Classifier
@@ -18,7 +21,18 @@ from podium.runtime import Runtime, prepare
 from podium.training import Parts
 from podium.world import World
 
-__all__ = ["OnBatch", "check_writable", "classifier_of", "open", "open_for", "opened", "predict_with", "split"]
+__all__ = [
+    "OnBatch",
+    "check_on_bad_image",
+    "check_writable",
+    "classifier_of",
+    "open",
+    "open_for",
+    "opened",
+    "predict_with",
+    "split",
+    "tolerant",
+]
 
 OnBatch = Callable[[int, int], None]
 """Called with (images done, images in all)."""
@@ -93,6 +107,27 @@ def classifier_of(run: Run, world: World) -> Classifier:
     """The run's, in every process, on the processor. Raises RunError: missing or damaged."""
     with world.borrowed(run.model_path) as path, world.together():
         return Classifier.load(path or run.model_path)
+
+
+def check_on_bad_image(word: str, images: Images) -> None:
+    """Raises DataError if it is no such word, or would be ignored."""
+    if word not in ("stop", "skip"):
+        raise DataError(f"on_bad_image = {word!r} can't be: it takes stop or skip.")
+    if word == "skip" and not isinstance(images.pixels, EncodedPixels):
+        raise DataError(
+            "--on-bad-image skip would be ignored: it is for images that are streamed, and these fit in memory.\n"
+            "`podium data` names those that can't be read; take them out or replace them."
+        )
+
+
+def tolerant(
+    images: Images, on_bad_image: str, on_note: Callable[[str], None] | None, known: Iterable[str] = ()
+) -> Images:
+    """The same images; with "skip", those that can't be decoded are noted, less those that are `known`."""
+    if not isinstance(images.pixels, EncodedPixels):
+        return images
+    bad = BadImages(on_note, known) if on_bad_image == "skip" else None
+    return replace(images, pixels=EncodedPixels(images.pixels.files, images.pixels.size, bad))
 
 
 def check_writable(path: Path) -> None:

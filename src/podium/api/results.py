@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from podium.api.common import OnBatch, check_writable, classifier_of, open_for, opened, predict_with, split
+from podium.api.common import (
+    OnBatch,
+    check_on_bad_image,
+    check_writable,
+    classifier_of,
+    open_for,
+    opened,
+    predict_with,
+    split,
+    tolerant,
+)
 from podium.api.jobs import same_everywhere
 from podium.data import Dataset, Images
 from podium.data.decode import decode
@@ -36,6 +46,8 @@ def evaluate(
     on: On | None = None,
     runtime: Runtime | None = None,
     on_batch: OnBatch | None = None,
+    on_bad_image: str = "stop",
+    on_note: Callable[[str], None] | None = None,
 ) -> Evaluation:
     """How good a run is, on images that it wasn't trained on.
 
@@ -46,6 +58,9 @@ def evaluate(
             labelled images of other data, the evaluation set's too. None: the first of these that there is.
         runtime: device and precision; None: the best there is.
         on_batch: called after each batch.
+        on_bad_image: of streamed images. "stop": one that can't be decoded is an error; "skip": it is named, and a grey
+            one is judged, most likely wrongly, in its place.
+        on_note: called with each such error; None: a warning.
 
     Raises:
         DataError: the data have no evaluation set, or can't be read.
@@ -57,6 +72,8 @@ def evaluate(
     classifier_of(run, world)  # a missing or damaged one is said before the data are read
     dataset = world.in_turn(lambda: open_for(run, data))
     sets, what = world.in_turn(lambda: sets_to_measure(run, dataset, on))
+    check_on_bad_image(on_bad_image, sets[0])
+    sets = [tolerant(images, on_bad_image, on_note) for images in sets]
     same_everywhere(world, "data set", world.in_turn(lambda: dataset.fingerprint))
     return evaluate_predictions(predict_sets(run, dataset, sets, runtime, on_batch), what, run.recipe.tta)
 
@@ -165,6 +182,8 @@ def submit(
     *,
     runtime: Runtime | None = None,
     on_batch: OnBatch | None = None,
+    on_bad_image: str = "stop",
+    on_note: Callable[[str], None] | None = None,
 ) -> Predictions:
     """Writes a submission for the test images; several runs average their probabilities.
 
@@ -177,6 +196,9 @@ def submit(
         path: the CSV to write, whole or not at all.
         runtime: device and precision; None: the best there is, as each run's recipe says.
         on_batch: called after each batch. On a first opening of the data the images are predicted while they are read.
+        on_bad_image: as of `evaluate`; with "skip" what is said of a grey image is written for one that can't be
+            decoded.
+        on_note: as of `evaluate`.
 
     Returns:
         The predictions that were written.
@@ -209,11 +231,14 @@ def submit(
     for run in members:
         _check_fits(run, dataset)
     sample = world.in_turn(lambda: dataset.sample_submission)
-    stream = dataset.stream_test(STREAM_SIZE) if world.size == 1 else None
+    is_plain = world.size == 1 and on_bad_image == "stop"
+    stream = dataset.stream_test(STREAM_SIZE) if is_plain else None
     if stream is None:  # several processes: one of each machine packs all, then each reads its part only
         same_everywhere(world, "data set", world.in_turn(lambda: dataset.fingerprint))
         images = world.in_turn(lambda: dataset.evaluation if dataset.test is None else dataset.test)
-        stream = None if images is None else images.stream(STREAM_SIZE)
+        if images is not None:
+            check_on_bad_image(on_bad_image, images)
+            stream = tolerant(images, on_bad_image, on_note).stream(STREAM_SIZE)
     if stream is None:
         raise DataError(f"{dataset.place} has no test images, so there is nothing to submit.")
 
@@ -222,7 +247,7 @@ def submit(
     for number, run in enumerate(members):
         before = number * len(stream)
         counted = None if on_batch is None else (lambda done, _, before=before: on_batch(before + done, num_all))
-        is_read = number > 0 or world.size > 1  # else the first takes them as they are read
+        is_read = number > 0 or not is_plain  # else the first takes them as they are read
         predictions.append(predict_with(run, stream.images() if is_read else stream, runtime, counted))
     together = ensemble(predictions)
     if together.labels is not None:

@@ -7,17 +7,24 @@ import operator
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from podium.api.common import OnBatch, open, open_for, opened, predict_with, split
+from podium.api.common import (
+    OnBatch,
+    check_on_bad_image,
+    open,
+    open_for,
+    opened,
+    predict_with,
+    split,
+    tolerant,
+)
 from podium.api.jobs import begun, same_everywhere, settle, shared
 from podium.data import Dataset, Images
-from podium.data.bad_images import BadImages
 from podium.data.encoded import EncodedPixels
-from podium.errors import DataError, RunError
+from podium.errors import RunError
 from podium.evaluation import evaluate_predictions
 from podium.recipe import Recipe, default_recipe, load_recipe
 from podium.run import Run
@@ -52,7 +59,7 @@ def train(
 
     Args:
         data: what `open` gives, or what it takes.
-        recipe: a Recipe, a shipped one's name, or a TOML file's path; None: `sprint`, or `sprint_small` for few images.
+        recipe: a Recipe, a shipped one's name, or a TOML file's path; None: as `podium.recipe.default_recipe` says.
         settings: keys of the recipe to set anew, such as {"epochs": 10}.
         init: weights to begin with, in place of random ones: a .safetensors file or one that torch saved, with
             torchvision's names for its architectures, or a run's model. A head for other classes is made anew.
@@ -86,12 +93,12 @@ def train(
     images = world.in_turn(lambda: dataset.train)
     with world.together():
         if not isinstance(recipe, Recipe):
-            recipe = default_recipe(len(images)) if recipe is None else load_recipe(recipe)
+            recipe = default_recipe(len(images), min(images.size)) if recipe is None else load_recipe(recipe)
         recipe = recipe.with_settings(settings or {})
         parts = split(images, recipe)
         initial = None if init is None or not world.is_first else _weights_file(Path(init))
         check(recipe, images, parts, initial, world)
-        _check_on_bad_image(on_bad_image, images)
+        check_on_bad_image(on_bad_image, images)
     runtime = runtime or prepare(recipe.precision)
     seed = operator.index(seed)
     same_everywhere(world, "data set", dataset.fingerprint)
@@ -108,25 +115,12 @@ def train(
     return _sit(run, images, parts, runtime, on_begin, on_progress, on_batch, should_stop, checkpoint_seconds)
 
 
-def _check_on_bad_image(word: str, images: Images) -> None:
-    """Raises DataError if it is no such word, or would be ignored."""
-    if word not in ("stop", "skip"):
-        raise DataError(f"on_bad_image = {word!r} can't be: it takes stop or skip.")
-    if word == "skip" and not isinstance(images.pixels, EncodedPixels):
-        raise DataError(
-            "--on-bad-image skip would be ignored: it is for images that are streamed, and these fit in memory.\n"
-            "`podium data` names those that can't be read; take them out or replace them."
-        )
-
-
 def _tolerant(run: Run, images: Images, on_bad_image: str, on_note: Callable[[str], None] | None) -> Images:
     """The same images; with "skip", those that can't be decoded will be noted."""
     if not isinstance(images.pixels, EncodedPixels):
         return images
     run.write_manifest(on_bad_image=on_bad_image)
-    names = run.manifest.get("bad_images", {}).get("names", [])
-    bad = BadImages(on_note, names) if on_bad_image == "skip" else None
-    return replace(images, pixels=EncodedPixels(images.pixels.files, images.pixels.size, bad))
+    return tolerant(images, on_bad_image, on_note, run.manifest.get("bad_images", {}).get("names", []))
 
 
 def _weights_file(path: Path) -> Path:
@@ -185,7 +179,7 @@ def resume(
     parts = split(images, run.recipe)
     on_bad_image = on_bad_image or run.manifest.get("on_bad_image", "stop")
     with world.together():
-        _check_on_bad_image(on_bad_image, images)
+        check_on_bad_image(on_bad_image, images)
         if world.size > 1:  # it may not have begun with so many
             check(run.recipe, images, parts, None, world)
     images = _tolerant(run, images, on_bad_image, on_note)

@@ -18,7 +18,7 @@ from podium.world.launch import is_first
 if TYPE_CHECKING:
     from podium import training
 
-__all__ = ["TrainingDisplay", "bars", "duration", "out", "print_json"]
+__all__ = ["TrainingDisplay", "bars", "duration", "note", "out", "print_json"]
 
 _is_quiet = not is_first()  # of several processes one speaks
 out = Console(quiet=_is_quiet, highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)
@@ -38,6 +38,11 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def note(message: str) -> None:
+    """What is worth a line on stderr and no error, from whichever process."""
+    sys.stderr.write(f"{message}\n")
 
 
 class Bars:

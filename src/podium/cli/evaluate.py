@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from podium.cli.options import ImageSize, Json, Labels, OptionalData, RunFolder, Threads
+from podium.cli.options import ImageSize, Json, Labels, OnBadImage, OptionalData, RunFolder, Threads
 
 if TYPE_CHECKING:
     from podium.evaluation import Evaluation
@@ -31,12 +31,13 @@ def evaluate(
     ] = None,
     image_size: ImageSize = None,
     labels: Labels = None,
+    on_bad_image: OnBadImage = None,
     threads: Threads = None,
     json: Json = False,
 ) -> None:
     """Accuracy with its interval, per class, and the confusion matrix, on images that weren't trained on."""
     from podium import api, runtime
-    from podium.cli.display import bars, print_json
+    from podium.cli.display import bars, note, print_json
     from podium.world import join
 
     world = join()
@@ -51,6 +52,8 @@ def evaluate(
             on=None if on is None else on.value,
             runtime=ready,
             on_batch=lambda done, total: bar("Evaluating", done, total),
+            on_bad_image=on_bad_image or "stop",
+            on_note=note,
         )
     if json:
         print_json({"run": str(run), **evaluation.to_dict()})

@@ -1,5 +1,6 @@
 """Arguments and options that several verbs share."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,22 @@ Labels = Annotated[
     str | None,
     typer.Option(
         "--labels", metavar="NAME", help="Which labels, where there are several: coarse (CIFAR-100), a column's name."
+    ),
+]
+
+
+class BadImageAnswer(StrEnum):
+    """What is done about an image that can't be decoded."""
+
+    STOP = "stop"
+    SKIP = "skip"
+
+
+OnBadImage = Annotated[
+    BadImageAnswer | None,
+    typer.Option(
+        "--on-bad-image",
+        help="Of streamed images: stop at one that can't be decoded, or name it and go on. (default: stop)",
     ),
 ]
 Threads = Annotated[int | None, typer.Option(help="Threads to compute with; all cores if left out.", min=1)]

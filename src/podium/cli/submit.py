@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from podium.cli.options import ImageSize, Json, Labels, Threads
+from podium.cli.options import ImageSize, Json, Labels, OnBadImage, Threads
 
 
 def submit(
@@ -18,12 +18,13 @@ def submit(
     ),
     image_size: ImageSize = None,
     labels: Labels = None,
+    on_bad_image: OnBadImage = None,
     threads: Threads = None,
     json: Json = False,
 ) -> None:
     """Write a submission for the test images; several runs average their probabilities."""
     from podium import api, runtime
-    from podium.cli.display import bars, print_json
+    from podium.cli.display import bars, note, print_json
     from podium.cli.display import out as console
     from podium.delivery import class_counts
     from podium.files import sha256_of
@@ -37,7 +38,13 @@ def submit(
         )
         ready = runtime.prepare(opened[0].recipe.precision, num_threads=threads)
         predictions = api.submit(
-            opened, dataset, out, runtime=ready, on_batch=lambda done, total: bar("Predicting", done, total)
+            opened,
+            dataset,
+            out,
+            runtime=ready,
+            on_batch=lambda done, total: bar("Predicting", done, total),
+            on_bad_image=on_bad_image or "stop",
+            on_note=note,
         )
     digest = world.first(lambda: sha256_of(out))
     counts = class_counts(predictions)

@@ -3,26 +3,18 @@
 import shlex
 import signal
 import sys
-from enum import StrEnum
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Self
 
 import typer
 
-from podium.cli.options import DATA_HELP, ImageSize, Json, Labels, Threads
+from podium.cli.options import DATA_HELP, ImageSize, Json, Labels, OnBadImage, Threads
 from podium.errors import RunError
 
 if TYPE_CHECKING:
     from podium.data import Dataset
     from podium.run import Run
-
-
-class BadImageAnswer(StrEnum):
-    """What is done about an image that can't be decoded."""
-
-    STOP = "stop"
-    SKIP = "skip"
 
 
 def train(
@@ -34,7 +26,8 @@ def train(
         str | None,
         typer.Option(
             metavar="NAME|FILE",
-            help="A shipped recipe or a TOML file. (default: sprint; below 10,000 images sprint_small)",
+            help="A shipped recipe or a TOML file. (default: sprint; of few images sprint_small, of many large ones "
+            "imagenet_resnet18)",
         ),
     ] = None,
     setting: Annotated[
@@ -56,12 +49,7 @@ def train(
     ] = None,
     image_size: ImageSize = None,
     labels: Labels = None,
-    on_bad_image: Annotated[
-        BadImageAnswer | None,
-        typer.Option(
-            help="Of streamed images: stop at one that can't be decoded, or name it and go on. (default: stop)"
-        ),
-    ] = None,
+    on_bad_image: OnBadImage = None,
     threads: Threads = None,
     json: Json = False,
 ) -> None:
@@ -78,7 +66,7 @@ def train(
         raise RunError("Train on what? Give DATA: a data set's folder, or the word digits.")
 
     from podium import api, runtime
-    from podium.cli.display import TrainingDisplay, bars, print_json
+    from podium.cli.display import TrainingDisplay, bars, note, print_json
     from podium.cli.display import out as console
     from podium.recipe import default_recipe, load_recipe
     from podium.run import Run
@@ -97,9 +85,9 @@ def train(
             dataset = world.in_turn(lambda: api.open_for(known, data, progress=bar))
         else:
             dataset = world.in_turn(lambda: api.open(str(data), image_size=image_size, labels=labels, progress=bar))
-        num_images = len(world.in_turn(lambda: dataset.train))  # read now, under the bar
+        images = world.in_turn(lambda: dataset.train)  # read now, under the bar
         if recipe is None:
-            chosen = default_recipe(num_images, settings)
+            chosen = default_recipe(len(images), min(images.size), settings)
 
     if resume is not None:
         ready = api.runtime_of(known, threads)
@@ -121,9 +109,6 @@ def train(
             lines.append(f"Not as the run began, so its weights won't be the same to the bit: {', '.join(changes)}.")
         if not json:
             console.print("\n".join(lines), soft_wrap=True)
-
-    def note(message: str) -> None:
-        sys.stderr.write(f"{message}\n")
 
     with _StopSignal() as stop, TrainingDisplay() as display, bars() as bar:
 

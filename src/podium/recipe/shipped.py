@@ -14,6 +14,8 @@ from podium.recipe.fields import Recipe
 
 __all__ = ["default_recipe", "load_recipe", "recipe_names", "recipe_text"]
 
+_LARGE = 96  # pixels a side, from which on networks have their ImageNet form
+
 
 def recipe_names() -> list[str]:
     """Names of the recipes that ship, sorted."""
@@ -26,13 +28,14 @@ def recipe_text(name: str) -> str:
     return (resources.files("podium") / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
 
 
-def default_recipe(num_images: int, settings: Iterable[str] = ()) -> Recipe:
+def default_recipe(num_images: int, image_side: int, settings: Iterable[str] = ()) -> Recipe:
     """What `train` takes when no recipe is named: `sprint`, or below 10,000 images `sprint_small`.
 
-    Below 1,250 images the batch is made smaller too, a tenth of them. Raises RecipeError as `load_recipe`.
+    Below 1,250 images the batch is made smaller too, a tenth of them. From 10,000 images of 96 pixels a side on, their
+    shorter, it is `imagenet_resnet18`. Raises RecipeError as `load_recipe`.
     """
     if num_images >= 10_000:
-        return load_recipe("sprint", settings)
+        return load_recipe("sprint" if image_side < _LARGE else "imagenet_resnet18", settings)
     recipe = load_recipe("sprint_small")
     recipe = replace(recipe, batch_size=min(recipe.batch_size, max(2, num_images // 10)))
     return recipe.with_settings(dict(_parse_setting(setting) for setting in settings))
