@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from podium import models
+from podium.recipe import load_recipe
 
 ROOT = Path(__file__).parents[1]
 
@@ -38,3 +39,16 @@ def test_the_table_of_models_is_the_registry_and_its_speeds_are_the_measured_one
     assert rows("table") == expected
     for (name, form), row in measured.items():
         assert row["operations"] == models.count_operations(name, form)
+
+
+def test_the_shortened_runs_of_the_recipes_are_the_measured_ones_and_show_learning():
+    measured = {row["recipe"]: row for row in figures("recipes-learn")["runs"]}
+    shown = {row[0]: row for row in rows("recipes")}
+    assert shown.keys() == measured.keys()
+    for name, row in measured.items():
+        low, high = row["interval"]
+        assert shown[name][4] == (
+            f"{row['accuracy']:.1%} ({low:.1%} – {high:.1%}) after {row['steps']:,} steps of {row['batch_size']}"
+        )
+        assert shown[name][2] == f"{load_recipe(name).epochs:g}"
+        assert low > 1 / 10  # chance
