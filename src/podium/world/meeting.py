@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["about_me", "connect", "form", "join", "meet"]
 
 _AGAIN_SECONDS = 1.0  # after which a process that nobody has noticed says again that it is there
+_TRY_SECONDS = 5.0  # for one connection to where the processes meet
+_REST_SECONDS = 0.3  # between two tries
 _joined: World | None = None
 
 
@@ -55,20 +57,41 @@ def connect(place: Launch, seconds: float) -> Store:
     """The store that the launcher serves. Raises WorldError."""
     from torch import distributed  # noqa: PLC0415
 
+    serves = place.rank == 0 and not place.is_hosted
+    if not serves:
+        _reach(place, seconds)
     try:
         return distributed.TCPStore(  # type: ignore[attr-defined]
             place.address,
             place.port,
             place.size,
-            is_master=place.rank == 0 and not place.is_hosted,
+            is_master=serves,
             timeout=timedelta(seconds=seconds),
             wait_for_workers=False,
         )
     except (RuntimeError, OSError) as error:
-        raise WorldError(
-            f"Rank {place.rank} on {socket.gethostname()} can't reach {place.address}:{place.port}, where the "
-            f"processes meet.\nIs that machine's name known here, and the port open in its firewall?"
-        ) from error
+        raise _unreachable(place, seconds, str(error).splitlines()[0]) from error
+
+
+def _reach(place: Launch, seconds: float) -> None:
+    """Waits until somebody listens where the processes meet: torch would try in vain for long, in many lines."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            socket.create_connection((place.address, place.port), timeout=min(_TRY_SECONDS, seconds)).close()
+            return
+        except OSError as error:
+            if time.monotonic() > end:
+                raise _unreachable(place, seconds, (error.strerror or str(error)).lower()) from error
+        time.sleep(_REST_SECONDS)
+
+
+def _unreachable(place: Launch, seconds: float, reason: str) -> WorldError:
+    return WorldError(
+        f"Rank {place.rank} on {socket.gethostname()} can't reach {place.address}:{place.port}, where the processes "
+        f"meet: {reason}, for {seconds:g} s.\n"
+        "Is rank 0's machine started, is that its address, and is the port open in its firewall?"
+    )
 
 
 def about_me() -> dict[str, Any]:
