@@ -7,6 +7,7 @@ from podium.recipe import Recipe
 from podium.runtime import Runtime
 from podium.training.average import Average
 from podium.training.plan import Plan
+from podium.training.timetable import Timetable
 
 PREPROCESSING = Preprocessing(("a", "b", "c"), (12, 12), (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 CPU = Runtime(torch.device("cpu"), torch.float32, 1)
@@ -14,7 +15,7 @@ CPU = Runtime(torch.device("cpu"), torch.float32, 1)
 
 def setting(**settings):
     recipe = Recipe(epochs=4, batch_size=10, **settings)
-    plan = Plan.from_recipe(recipe, 50)  # 5 steps an epoch
+    plan = Timetable(Plan.from_recipe(recipe, 50))  # 5 steps an epoch
     net = nn.Sequential(nn.Conv2d(3, 2, 3), nn.BatchNorm2d(2), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 3))
     classifier = Classifier("sprint", net, PREPROCESSING)
     return classifier, Average(classifier, recipe, plan)

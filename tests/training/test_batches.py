@@ -11,6 +11,7 @@ from podium.training import setup
 from podium.training.batches import Batches, share
 from podium.training.feed import Resident
 from podium.training.plan import Plan
+from podium.training.timetable import Timetable
 from podium.world import ALONE, World
 
 
@@ -56,7 +57,7 @@ def test_processes_see_just_what_one_would(name, size):
     pixels = torch.randint(0, 256, (44, 12, 12, 3), generator=generator).to(torch.uint8)
     labels = torch.randint(0, 5, (44,), generator=generator)
     weights = torch.rand(44, generator=generator)
-    plan = Plan.from_recipe(recipe, len(pixels))
+    plan = Timetable(Plan.from_recipe(recipe, len(pixels)))
     augment = setup.new_pipeline(recipe, 3, (12, 12), len(pixels), (0.5, 0.4, 0.3))
     mixer = Mixer(recipe.mixup, recipe.cutmix)
     order = torch.randperm(44, generator=generator)[:22]

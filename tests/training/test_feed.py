@@ -24,6 +24,7 @@ from podium.training.batches import Batches
 from podium.training.feed import Streamed, new_feed
 from podium.training.order import Order
 from podium.training.plan import Plan
+from podium.training.timetable import Timetable
 from podium.world import World
 
 SIZE = (12, 12)
@@ -153,7 +154,7 @@ def test_skip_is_refused_where_it_would_do_nothing(tmp_path, tiny_competition):
 def feed_of(images, recipe, runtime, world):
     """A feed that has begun, and the batches made of it."""
     feed = new_feed(images, recipe, 5, runtime)
-    plan = Plan.from_recipe(recipe, len(images))
+    plan = Timetable(Plan.from_recipe(recipe, len(images)))
     augment = setup.new_pipeline(recipe, 5, SIZE, len(images), (0.5, 0.5, 0.5), is_cropped=True)
     labels = torch.from_numpy(images.labels)
     mixer = Mixer(recipe.mixup, recipe.cutmix)

@@ -8,6 +8,7 @@ from podium.recipe import load_recipe
 from podium.training.muon import Muon, orthogonalize
 from podium.training.optimizers import Optimizers
 from podium.training.plan import Plan
+from podium.training.timetable import Timetable
 
 
 @pytest.mark.parametrize("shape", [(8, 30), (30, 8), (16, 16)])
@@ -60,7 +61,7 @@ def test_sgd_steps_are_the_seeds_across_falls_of_the_rate():
     torch.manual_seed(0)
     net = nn.Linear(4, 3)
     recipe = load_recipe("seed_resnet18", ["schedule_period=2"])
-    optimizers = Optimizers(net, recipe, Plan.from_recipe(recipe, 128), torch.float32)  # a step an epoch
+    optimizers = Optimizers(net, recipe, Timetable(Plan.from_recipe(recipe, 128)), torch.float32)  # a step an epoch
     weight, bias = net.weight.detach().clone(), net.bias.detach().clone()
     state_w, state_b = torch.zeros_like(weight), torch.zeros_like(bias)
     for step in range(6):
@@ -77,7 +78,7 @@ def test_sgd_steps_are_the_seeds_across_falls_of_the_rate():
 def sprint_optimizers():
     net = models.create("sprint", 10, (12, 12))
     recipe = load_recipe("sprint", ["epochs=8", "batch_size=10", "whiten_bias_epochs=3"])
-    return net, Optimizers(net, recipe, Plan.from_recipe(recipe, 20), torch.float32)  # two steps an epoch
+    return net, Optimizers(net, recipe, Timetable(Plan.from_recipe(recipe, 20)), torch.float32)  # two steps an epoch
 
 
 def gradients(net):
@@ -125,7 +126,7 @@ def test_state_goes_round():
 def test_muon_refuses_a_net_without_convolutions():
     recipe = load_recipe("sprint")
     with pytest.raises(RecipeError, match="muon"):
-        Optimizers(nn.Linear(3, 2), recipe, Plan.from_recipe(recipe, 50_000), torch.float32)
+        Optimizers(nn.Linear(3, 2), recipe, Timetable(Plan.from_recipe(recipe, 50_000)), torch.float32)
 
 
 @pytest.mark.parametrize("shape", [(8, 20), (20, 8)])

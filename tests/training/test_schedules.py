@@ -3,6 +3,7 @@ import pytest
 from podium.recipe import Recipe
 from podium.training import schedules
 from podium.training.plan import Plan
+from podium.training.timetable import Timetable
 
 
 def test_linear_falls_to_zero_and_stays():
@@ -12,19 +13,19 @@ def test_linear_falls_to_zero_and_stays():
 
 def test_steps_of_the_seed():
     recipe = Recipe(epochs=200, schedule="step", schedule_period=90, schedule_factor=0.1)
-    schedule = schedules.from_recipe(recipe, Plan.from_recipe(recipe, 45_000))
+    schedule = schedules.from_recipe(recipe, Timetable(Plan.from_recipe(recipe, 45_000)))
     assert schedule(90 * 352 - 1) == 1.0
     assert schedule(90 * 352) == pytest.approx(0.1)
     assert schedule(180 * 352) == pytest.approx(0.01)
 
 
 def test_constant():
-    assert schedules.from_recipe(Recipe(), Plan.from_recipe(Recipe(), 1000))(99) == 1.0
+    assert schedules.from_recipe(Recipe(), Timetable(Plan.from_recipe(Recipe(), 1000)))(99) == 1.0
 
 
 def of(**settings):
     recipe = Recipe(**{"epochs": 10, "batch_size": 10, **settings})
-    plan = Plan.from_recipe(recipe, 100)  # 10 steps an epoch
+    plan = Timetable(Plan.from_recipe(recipe, 100))  # 10 steps an epoch
     schedule = schedules.from_recipe(recipe, plan)
     return [schedule(step) for step in range(plan.num_steps)]
 

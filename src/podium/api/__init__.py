@@ -1,5 +1,6 @@
 """The public functions: each carries one step of the way from raw files to a submission."""
 
+from podium.api.choice import Choice
 from podium.api.common import classifier_of, open, open_for
 from podium.api.compared import Comparison
 from podium.api.comparison import compare
@@ -12,6 +13,7 @@ from podium.checkup import Checkup, doctor
 
 __all__ = [
     "Checkup",
+    "Choice",
     "Comparison",
     "check_resumable",
     "classifier_of",

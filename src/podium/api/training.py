@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from podium.api.choice import Choice, budget_of, choose_for
 from podium.api.common import (
     OnBatch,
     check_on_bad_image,
@@ -41,10 +42,12 @@ def train(
     *,
     settings: Mapping[str, object] | None = None,
     init: str | Path | None = None,
+    minutes: float | None = None,
     seed: int = 0,
     out: str | Path | None = None,
     runtime: Runtime | None = None,
     command: str | None = None,
+    on_choice: Callable[[Choice], None] | None = None,
     on_begin: Callable[[Run], None] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     on_batch: OnBatch | None = None,
@@ -63,11 +66,14 @@ def train(
         settings: keys of the recipe to set anew, such as {"epochs": 10}.
         init: weights to begin with, in place of random ones: a .safetensors file or one that torch saved, with
             torchvision's names for its architectures, or a run's model. A head for other classes is made anew.
+        minutes: that all of this call may take, its measurement and the report too. The recipe, unless one is given,
+            and its epochs are chosen for that, and the training's plan is stretched or shortened as it goes.
         seed: decides initial weights, order and augmentation.
         out: the run's folder; None: runs/<time>-<recipe>. A run that torchrun's job began before it was started anew is
             gone on with.
         runtime: device and precision; None: the best there is, as the recipe's precision says.
         command: for the manifest: what was typed.
+        on_choice: called with what was chosen for `minutes`.
         on_begin: called with the run before the first step.
         on_progress: called after each step.
         on_batch: called after each batch of the evaluation at the end.
@@ -86,20 +92,28 @@ def train(
         DataError, RecipeError, RunError, StorageError, WeightsError: as their names say; then there is no new run.
         WorldError: another process is missing or silent.
     """
+    end = None if minutes is None else time.monotonic() + 60 * minutes
     world, folder = runtime.world if runtime is not None else join(), None if out is None else Path(out)
     if folder is not None and world.job is None:
         world.first(lambda: Run.check_new(folder))
     dataset = data if isinstance(data, Dataset) else world.in_turn(lambda: open(data))
     images = world.in_turn(lambda: dataset.train)
+    is_given = recipe is not None
     with world.together():
         if not isinstance(recipe, Recipe):
             recipe = default_recipe(len(images), min(images.size)) if recipe is None else load_recipe(recipe)
         recipe = recipe.with_settings(settings or {})
         parts = split(images, recipe)
+    runtime = runtime or prepare(recipe.precision)
+    if end is not None:
+        choice = choose_for(images, parts, end, runtime, recipe if is_given else None, settings or {})
+        recipe = choice.recipe
+        if on_choice is not None:
+            on_choice(choice)
+    with world.together():
         initial = None if init is None or not world.is_first else _weights_file(Path(init))
         check(recipe, images, parts, initial, world)
         check_on_bad_image(on_bad_image, images)
-    runtime = runtime or prepare(recipe.precision)
     seed = operator.index(seed)
     same_everywhere(world, "data set", dataset.fingerprint)
     same_everywhere(world, "recipe or seed", hashlib.sha256(f"{seed}\n{recipe.to_toml()}".encode()).hexdigest()[:16])
@@ -111,6 +125,9 @@ def train(
         return Run.create(folder, recipe, new_manifest(dataset, recipe, parts, runtime, seed, command, initial))
 
     run = shared(world, make)
+    if end is not None and minutes is not None and "budget" not in run.manifest:
+        before = 60 * minutes - (end - time.monotonic())
+        run.write_manifest(budget={"minutes": minutes, "before_seconds": round(before, 1), **choice.to_manifest()})
     images = _tolerant(run, images, on_bad_image, on_note)
     return _sit(run, images, parts, runtime, on_begin, on_progress, on_batch, should_stop, checkpoint_seconds)
 
@@ -231,6 +248,7 @@ def _sit(
 ) -> Run:
     """Trains to the end or to the next stop, then measures."""
     world = runtime.world
+    budget = budget_of(run, len(parts[1]), world)
     with world.watched(), _locked(run, world):
         settle(world, run)
         kept = images.subset(parts[1]) if len(parts[1]) else None
@@ -243,6 +261,7 @@ def _sit(
             images.subset(parts[0]),
             kept,
             runtime,
+            budget=budget,
             on_progress=on_progress,
             should_stop=should_stop,
             checkpoint_seconds=checkpoint_seconds,
@@ -250,6 +269,8 @@ def _sit(
         if finished and kept is not None and world.tell("hold_out" not in run.manifest):
             _measure_hold_out(run, kept, runtime, on_batch)
             note_bad_images(run, kept, world)
+        if finished and budget is not None and "seconds_left" not in run.manifest["budget"]:
+            run.write_manifest(budget={**run.manifest["budget"], "seconds_left": round(budget.seconds_left, 1)})
         return settle(world, run)
 
 

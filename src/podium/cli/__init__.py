@@ -6,6 +6,7 @@ import warnings
 import typer
 
 from podium.cli import (
+    clock,  # noqa: F401  # it starts
     compare,
     data,
     demo,

@@ -132,7 +132,7 @@ class TrainingDisplay:
 
     def __call__(self, now: training.Progress) -> None:
         """Shows how far the training is."""
-        epoch = f"{now.epoch}/{now.num_epochs:g}"
+        epoch = f"{now.epoch}/{now.num_epochs:.4g}"
         figures = (
             f"loss {now.loss:.3f}  accuracy {now.accuracy:.1%}  {now.images_per_second:,.0f} images/s"
             f"  {duration(now.seconds_left)} left"
@@ -145,7 +145,7 @@ class TrainingDisplay:
             if self._task is None:
                 self._progress.start()
                 self._task = self._progress.add_task("", total=now.num_steps, epoch=epoch, figures="")
-            self._progress.update(self._task, completed=now.step, epoch=epoch, figures=figures)
+            self._progress.update(self._task, completed=now.step, total=now.num_steps, epoch=epoch, figures=figures)
             if is_end:
                 self._progress.console.print(line, soft_wrap=True)
         elif is_end or time.monotonic() - self._said >= 3 * _PLAIN_SECONDS:

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 import typer
 
+from podium.cli.clock import since_start
 from podium.cli.options import DATA_HELP, ImageSize, Json, Labels, OnBadImage, Threads
 from podium.errors import RunError
 
 if TYPE_CHECKING:
+    from podium.api import Choice
     from podium.data import Dataset
     from podium.run import Run
 
@@ -40,6 +42,14 @@ def train(
             help="Weights to begin with: .safetensors, .pth, or a run's. A head for other classes is made anew.",
         ),
     ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            metavar="M",
+            min=0.05,
+            help="Be done, measured and all, in so many minutes: recipe (unless given) and epochs are chosen for that.",
+        ),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Decides weights, order and augmentation. (default: 0)")] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="The run's folder. (default: runs/<time>-<recipe>)")
@@ -58,8 +68,8 @@ def train(
     Ctrl-C stops after the step under way, with a checkpoint from which --resume goes on. Started by torchrun, many
     processes on many machines train it together.
     """
-    given = {"--recipe": recipe, "--set": setting, "--init": init, "--seed": seed, "--out": out}
-    given |= {"--image-size": image_size, "--labels": labels}
+    given: dict[str, object] = {"--recipe": recipe, "--set": setting, "--init": init, "--seed": seed, "--out": out}
+    given |= {"--image-size": image_size, "--labels": labels, "--minutes": minutes}
     if resume is not None and (clash := [name for name, value in given.items() if value is not None]):
         raise RunError(f"{' and '.join(clash)} can't go with --resume: the run keeps what it began with.")
     if resume is None and data is None:
@@ -68,7 +78,7 @@ def train(
     from podium import api, runtime
     from podium.cli.display import TrainingDisplay, bars, note, print_json
     from podium.cli.display import out as console
-    from podium.recipe import default_recipe, load_recipe
+    from podium.recipe import default_recipe, load_recipe, parse_setting
     from podium.run import Run
     from podium.world import join
 
@@ -132,8 +142,11 @@ def train(
         else:
             run = api.train(
                 dataset,
-                chosen,
+                None if minutes is not None and recipe is None else chosen,
+                settings=dict(map(parse_setting, settings)),
                 init=init,
+                minutes=None if minutes is None else minutes - since_start() / 60,
+                on_choice=None if json else _say_choice,
                 seed=seed or 0,
                 out=out,
                 runtime=ready,
@@ -153,6 +166,20 @@ def train(
         raise typer.Exit(130)
     page = _write_report(run, dataset) if world.is_first else None
     _say_end(run, page, json=json)
+
+
+def _say_choice(choice: "Choice") -> None:
+    from podium.cli.display import out
+
+    recipe, speed = choice.recipe, f"{choice.images_per_second:,.0f} images/s here"
+    out.print(f"{recipe.name} trains on {speed}: time for about {recipe.epochs:g} epochs.", soft_wrap=True)
+    if choice.is_capped:
+        out.print("More of them would hardly help, so not all of the time is used.", soft_wrap=True)
+    if (expected := choice.expected) is not None:
+        between = f"{expected.low:.1%} to {expected.high:.1%}"
+        out.print(f"Expect an accuracy of {expected.accuracy:.1%} on the hold-out ({between}).", soft_wrap=True)
+    else:
+        out.print("No training of such data has been measured: what to expect, the hold-out will tell.", soft_wrap=True)
 
 
 def _write_report(run: "Run", dataset: "Dataset") -> "Path | None":

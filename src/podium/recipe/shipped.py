@@ -12,7 +12,7 @@ from podium.errors import RecipeError
 from podium.recipe import rules
 from podium.recipe.fields import Recipe
 
-__all__ = ["default_recipe", "load_recipe", "recipe_names", "recipe_text"]
+__all__ = ["default_recipe", "load_recipe", "parse_setting", "recipe_names", "recipe_text"]
 
 _LARGE = 96  # pixels a side, from which on networks have their ImageNet form
 
@@ -38,7 +38,7 @@ def default_recipe(num_images: int, image_side: int, settings: Iterable[str] = (
         return load_recipe("sprint" if image_side < _LARGE else "imagenet_resnet18", settings)
     recipe = load_recipe("sprint_small")
     recipe = replace(recipe, batch_size=min(recipe.batch_size, max(2, num_images // 10)))
-    return recipe.with_settings(dict(_parse_setting(setting) for setting in settings))
+    return recipe.with_settings(dict(parse_setting(setting) for setting in settings))
 
 
 def load_recipe(name_or_path: str | Path, settings: Iterable[str] = ()) -> Recipe:
@@ -49,7 +49,7 @@ def load_recipe(name_or_path: str | Path, settings: Iterable[str] = ()) -> Recip
     """
     text, where = _find(str(name_or_path))
     recipe = Recipe.from_toml(text, where)
-    return recipe.with_settings(dict(_parse_setting(setting) for setting in settings))
+    return recipe.with_settings(dict(parse_setting(setting) for setting in settings))
 
 
 def _find(name: str) -> tuple[str, str]:
@@ -68,7 +68,8 @@ def _find(name: str) -> tuple[str, str]:
     )
 
 
-def _parse_setting(setting: str) -> tuple[str, object]:
+def parse_setting(setting: str) -> tuple[str, object]:
+    """A key and its value from `key=value`, as TOML has it or a bare word. Raises RecipeError."""
     key, equals, value = setting.partition("=")
     if not equals:
         raise RecipeError(f"--set {setting}: it takes key=value, such as --set epochs=10.")

@@ -2,8 +2,9 @@
 
 from podium.training.engine import Engine
 from podium.training.feed import note_bad_images
-from podium.training.loop import Progress, fit
+from podium.training.loop import fit
 from podium.training.manifest import new_manifest
+from podium.training.progress import Progress
 from podium.training.setup import Parts, check
 
 __all__ = ["Engine", "Parts", "Progress", "check", "fit", "new_manifest", "note_bad_images"]

@@ -14,7 +14,7 @@ from torch.optim.swa_utils import AveragedModel, get_swa_multi_avg_fn, update_bn
 from podium.models import Classifier
 from podium.recipe import Recipe
 from podium.runtime import Runtime
-from podium.training.plan import Plan
+from podium.training.timetable import Timetable
 
 __all__ = ["Average"]
 
@@ -27,21 +27,21 @@ class Average:
     Args:
         classifier: the one that is trained.
         recipe: average, ema_decay, swa_from.
-        plan: the training's steps.
+        timetable: the training's steps.
     """
 
-    def __init__(self, classifier: Classifier, recipe: Recipe, plan: Plan) -> None:
+    def __init__(self, classifier: Classifier, recipe: Recipe, timetable: Timetable) -> None:
         self._classifier = classifier
         self._is_ema = recipe.average == "ema"
         self._decay = recipe.ema_decay
-        self._first_end = plan.step_of(recipe.swa_from * recipe.epochs)
-        self._plan = plan
+        self._first_end = timetable.plan.step_of(recipe.swa_from * recipe.epochs)
+        self._timetable = timetable
         function = self._blend if self._is_ema else get_swa_multi_avg_fn()  # type: ignore[no-untyped-call]
         self._averaged = AveragedModel(classifier.network, multi_avg_fn=function)  # type: ignore[arg-type]
 
     def update(self, num_done: int) -> None:
         """Takes in the weights after `num_done` steps, if they belong to the mean."""
-        is_end = self._plan.ends_epoch(num_done) and num_done >= self._first_end
+        is_end = self._timetable.ends_epoch(num_done) and self._timetable.position(num_done) >= self._first_end
         if self._is_ema or is_end:
             self._averaged.update_parameters(self._classifier.network)
 

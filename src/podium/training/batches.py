@@ -19,7 +19,7 @@ from podium.augment import Drawn, Mixer, Pipeline, scaled, shrink
 from podium.runtime import random_stream, send
 from podium.training.feed import Feed, Places
 from podium.training.gradient import Batch
-from podium.training.plan import Plan
+from podium.training.timetable import Timetable
 from podium.world import World
 
 __all__ = ["Batches", "Share", "share"]
@@ -66,7 +66,7 @@ class Batches:
         labels: int64 (num_images,), on the device.
         augment: the recipe's augmentation.
         mixer: for mixup and cutmix, if it is on.
-        plan: how large images are shown.
+        timetable: how large images are shown.
         num_parts: that a batch is computed in.
         seed: of the training.
         world: the processes that share each batch.
@@ -79,7 +79,7 @@ class Batches:
         labels: Tensor,
         augment: Pipeline,
         mixer: Mixer,
-        plan: Plan,
+        timetable: Timetable,
         num_parts: int,
         seed: int,
         world: World,
@@ -89,7 +89,7 @@ class Batches:
         self._labels = labels
         self._augment = augment
         self._mixer = mixer
-        self._plan = plan
+        self._timetable = timetable
         self._num_parts = num_parts
         self._seed = seed
         self._world = world
@@ -155,11 +155,11 @@ class Batches:
     def _drawn(self, num_images: int, step: int) -> Drawn | None:
         if not self._mixer.is_on:
             return None
-        size = scaled(self._size, self._plan.scale(step))
+        size = scaled(self._size, self._timetable.scale(step))
         return self._mixer.draw(num_images, size, random_stream(self._seed, "mix", step))
 
     def _shown(self, pixels: Tensor, indices: Tensor, rows: Tensor | None, epoch: int, step: int) -> Tensor:
         """Images of the batch `indices`, those at `rows`, as they are augmented and shown: uint8 (M, 3, H', W')."""
         stream = random_stream(self._seed, "augment", step)
         shown = self._augment(pixels.permute(0, 3, 1, 2), indices, epoch, stream, rows)
-        return shrink(shown, self._plan.scale(step))
+        return shrink(shown, self._timetable.scale(step))

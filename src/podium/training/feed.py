@@ -28,7 +28,7 @@ from podium.recipe import Recipe
 from podium.run import Run
 from podium.runtime import Runtime, send
 from podium.training.order import Order
-from podium.training.plan import Plan
+from podium.training.timetable import Timetable
 from podium.world import World
 
 __all__ = ["Feed", "Group", "Resident", "Streamed", "advice", "new_feed", "note_bad_images"]
@@ -50,11 +50,11 @@ class Feed(Protocol):
     ) -> None:
         """Ends the processes, if there are any."""
 
-    def begin(self, plan: Plan, orders: Order, places: Callable[[int, int], Places]) -> None:
+    def begin(self, timetable: Timetable, orders: Order, places: Callable[[int, int], Places]) -> None:
         """Says what will be asked for.
 
         Args:
-            plan: the training's steps.
+            timetable: the training's steps.
             orders: of the training images.
             places: from the number of images in a batch, and the step, to the groups that it shows.
         """
@@ -87,7 +87,7 @@ class Resident:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def begin(self, plan: Plan, orders: Order, places: Callable[[int, int], Places]) -> None:
+    def begin(self, timetable: Timetable, orders: Order, places: Callable[[int, int], Places]) -> None:
         """Nothing to be prepared."""
 
     def __call__(self, indices: Tensor, places: Places, step: int) -> list[Group]:
@@ -132,10 +132,10 @@ class Streamed:
         if self._loader is not None:
             self._loader.close()
 
-    def begin(self, plan: Plan, orders: Order, places: Callable[[int, int], Places]) -> None:
+    def begin(self, timetable: Timetable, orders: Order, places: Callable[[int, int], Places]) -> None:
         """As of `Feed`. Starts the processes."""
-        self._plan, self._orders, self._places = plan, orders, places
-        num_images = min(self._batch_size, plan.num_images[0])
+        self._timetable, self._orders, self._places = timetable, orders, places
+        num_images = min(self._batch_size, timetable.num_images[0])
         most = sum(num_images if some is None else len(some) for some in places(num_images, 0))
         self._loader = Loader(
             self._pixels.files,
@@ -172,18 +172,18 @@ class Streamed:
         """Asks for this step's batch and as many of the next ones as there is room for."""
         assert self._loader is not None
         self._next_step = max(self._next_step, step)
-        last = self._plan.num_steps
+        last = self._timetable.num_steps
         if self._orders.remembers:  # what the next epoch shows, this one's losses decide
-            last = min(last, self._plan.ends[self._plan.locate(step)[0]])
+            last = min(last, self._timetable.ends[self._timetable.locate(step)[0]])
         while self._next_step < last and self._loader.has_room:
             self._ask(self._next_step)
             self._next_step += 1
 
     def _ask(self, step: int) -> None:
         assert self._loader is not None
-        epoch, place = self._plan.locate(step)
+        epoch, place = self._timetable.locate(step)
         if epoch not in self._orders_of:
-            order, _ = self._orders.epoch(epoch, self._plan.num_images[epoch])
+            order, _ = self._orders.epoch(epoch, self._timetable.num_images[epoch])
             kept = {known: rows for known, rows in self._orders_of.items() if known == epoch - 1}
             self._orders_of = kept | {epoch: order.cpu().numpy()}
         indices = self._orders_of[epoch][place * self._batch_size : (place + 1) * self._batch_size]

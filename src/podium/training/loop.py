@@ -17,7 +17,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from statistics import median
 
 import torch
@@ -31,6 +31,7 @@ from podium.runtime import Runtime, isolated_seed
 from podium.training import checkpoint, setup
 from podium.training.average import Average
 from podium.training.batches import Batches
+from podium.training.budget import Budget
 from podium.training.checkpoint import Part, State
 from podium.training.engine import Engine
 from podium.training.feed import Resident, Streamed, advice, new_feed, note_bad_images
@@ -40,41 +41,12 @@ from podium.training.optimizers import Optimizers
 from podium.training.order import Order
 from podium.training.pace import Pace
 from podium.training.plan import Plan
+from podium.training.progress import Progress
+from podium.training.timetable import Timetable
 
-__all__ = ["Progress", "fit"]
+__all__ = ["fit"]
 
 _NUM_AVERAGE_PIXELS = 10_000 * 32 * 32  # that an average's BN is measured on
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a training is. Sent after each step.
-
-    Attributes:
-        step, num_steps: done and in all.
-        epoch: from 1, of the step just done.
-        ends_epoch: whether that was its last step.
-        num_epochs: in all; may be a fraction.
-        loss, accuracy: means over an epoch's images so far, as they were trained on; on a GPU, and of several
-            processes, as last read: at the end of each epoch and about once a second.
-        hold_out_accuracy: without test-time augmentation, where the step ended with a look at it; of the averaged
-            weights, if there are such.
-        images_per_second: median of the last steps, without evaluation.
-        train_seconds: spent on steps, over all sittings.
-        seconds_left: of training, at that speed.
-    """
-
-    step: int
-    num_steps: int
-    epoch: int
-    ends_epoch: bool
-    num_epochs: float
-    loss: float
-    accuracy: float
-    hold_out_accuracy: float | None
-    images_per_second: float
-    train_seconds: float
-    seconds_left: float
 
 
 def fit(
@@ -84,6 +56,7 @@ def fit(
     runtime: Runtime,
     *,
     engine: Engine | None = None,
+    budget: Budget | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     checkpoint_seconds: float = 60.0,
@@ -96,6 +69,7 @@ def fit(
         hold_out: to look at now and then, for the curve only.
         runtime: device and precision.
         engine: of a former training of this recipe and runtime, whose compiled code is to be used again.
+        budget: when it must be over; the plan is then stretched or shortened as it goes.
         on_progress: called after each step.
         should_stop: asked after each step, of several processes about once a second; True writes a checkpoint and ends
             this sitting.
@@ -111,7 +85,16 @@ def fit(
     """
     with advice(run, images), new_feed(images, run.recipe, int(run.manifest["seed"]), runtime) as feed:
         return _fit(
-            run, images, feed, hold_out, runtime, engine, on_progress or _nobody, should_stop, checkpoint_seconds
+            run,
+            images,
+            feed,
+            hold_out,
+            runtime,
+            engine,
+            budget,
+            on_progress or _nobody,
+            should_stop,
+            checkpoint_seconds,
         )
 
 
@@ -122,6 +105,7 @@ def _fit(
     hold_out: Images | None,
     runtime: Runtime,
     engine: Engine | None,
+    budget: Budget | None,
     on_progress: Callable[[Progress], None],
     should_stop: Callable[[], bool],
     checkpoint_seconds: float,
@@ -134,7 +118,7 @@ def _fit(
     is_streamed = isinstance(feed, Streamed)
 
     # ---- network
-    plan = Plan.from_recipe(recipe, len(images))
+    plan = Timetable(Plan.from_recipe(recipe, len(images)))
     orders = Order(len(images), seed, device, remembers=recipe.skip_learned > 0, shards=images.shards)
     engine = engine or Engine(recipe, runtime)
     classifier = engine.begin(setup.new_classifier(recipe, seed, images, runtime))
@@ -147,7 +131,7 @@ def _fit(
     feed.begin(plan, orders, batches.places)
     gradient = Gradient(engine, recipe, seed)
     average = Average(classifier, recipe, plan) if recipe.average != "none" else None
-    parts: dict[str, Part] = {"optimizer": optimizers, "order": orders}
+    parts: dict[str, Part] = {"optimizer": optimizers, "order": orders, "timetable": plan}
     if average is not None:
         parts["average"] = average
 
@@ -184,6 +168,8 @@ def _fit(
 
     while state.step < plan.num_steps:
         step_began = time.monotonic()
+        if budget is not None:
+            budget.keep(plan, state.step)
         epoch, place = plan.locate(state.step)
 
         # ---- order: a permutation an epoch
@@ -232,6 +218,8 @@ def _fit(
         if look.reads:
             durations.append(sum(unread) / len(unread))
             unread.clear()
+            if budget is not None:
+                budget.note(state.step, plan.scale(state.step - 1))
 
         # ---- log
         if ends_epoch or (look.reads and (not pace.always_reads or state.step % log_every == 0)):
@@ -247,7 +235,10 @@ def _fit(
         # ---- evaluate
         hold_out_accuracy = None
         if ends_epoch and hold_out is not None and _is_due(recipe.evaluate_every, epoch + 1, is_last=is_last):
+            began = time.monotonic()
             hold_out_accuracy = accuracy_of(final(), hold_out, runtime)
+            if budget is not None:
+                budget.looked(time.monotonic() - began)
             run.append_metrics(kind="hold-out", step=state.step, accuracy=hold_out_accuracy)
 
         # ---- checkpoint
@@ -264,7 +255,7 @@ def _fit(
                 num_steps=plan.num_steps,
                 epoch=epoch + 1,
                 ends_epoch=ends_epoch,
-                num_epochs=recipe.epochs,
+                num_epochs=plan.epoch_of(plan.num_steps) if plan.is_stretched else recipe.epochs,
                 loss=loss,
                 accuracy=accuracy,
                 hold_out_accuracy=hold_out_accuracy,
@@ -278,7 +269,7 @@ def _fit(
 
     # ---- finish
     note_bad_images(run, images, world)
-    run.write_manifest(train_seconds=round(state.train_seconds, 1), num_steps=plan.num_steps)
+    run.write_manifest(train_seconds=round(state.train_seconds, 1), num_steps=plan.num_steps, **plan.to_manifest())
     trained = final()
     if run.writes:
         trained.save(run.model_path)  # from here on the run is finished

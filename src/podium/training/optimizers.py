@@ -13,8 +13,8 @@ from podium.recipe import Recipe
 from podium.training import schedules
 from podium.training.lion import Lion
 from podium.training.muon import Muon
-from podium.training.plan import Plan
 from podium.training.schedules import Schedule
+from podium.training.timetable import Timetable
 
 __all__ = ["Optimizers"]
 
@@ -27,21 +27,22 @@ class Optimizers:
     Args:
         network: whose parameters are trained.
         recipe: names the optimizer, its rates and its schedule.
-        plan: the training's steps, for the schedules.
+        timetable: the training's steps, for the schedules.
         compute_dtype: of Muon's matrix products.
 
     Raises:
         RecipeError: the recipe's optimizer doesn't fit the network.
     """
 
-    def __init__(self, network: nn.Module, recipe: Recipe, plan: Plan, compute_dtype: torch.dtype) -> None:
+    def __init__(self, network: nn.Module, recipe: Recipe, timetable: Timetable, compute_dtype: torch.dtype) -> None:
         self._names = {parameter: name for name, parameter in network.named_parameters()}
         self._schedules: list[tuple[dict[str, Any], float, Schedule]] = []
         self._keeps_rate = recipe.optimizer == "sgd" and recipe.momentum_form == "mxnet"
         self._frozen_from: dict[nn.Parameter, int] = {}
-        schedule = schedules.from_recipe(recipe, plan)
+        schedule = schedules.from_recipe(recipe, timetable)
+        self._timetable = timetable
         if recipe.optimizer == "muon":
-            self._all = self._build_muon(network, recipe, schedule, plan, compute_dtype)
+            self._all = self._build_muon(network, recipe, schedule, timetable, compute_dtype)
         else:
             self._all = self._build_plain(network, recipe, schedule)
 
@@ -59,7 +60,7 @@ class Optimizers:
     def freeze(self, step: int) -> None:
         """Stops computing gradients for the parameters that are no longer trained from `step` on."""
         for parameter, end in self._frozen_from.items():
-            if step >= end:
+            if self._timetable.position(step) >= end:
                 parameter.requires_grad_(False)
 
     def state(self) -> dict[str, Tensor]:
@@ -126,7 +127,7 @@ class Optimizers:
         network: nn.Module,
         recipe: Recipe,
         schedule: Schedule,
-        plan: Plan,
+        timetable: Timetable,
         compute_dtype: torch.dtype,
     ) -> list[torch.optim.Optimizer]:
         trained = {name: parameter for name, parameter in network.named_parameters() if parameter.requires_grad}
@@ -145,10 +146,10 @@ class Optimizers:
         ]
         each = [schedule, schedule]
         if whiten:
-            num_whiten_steps = plan.step_of(recipe.whiten_bias_epochs)
+            num_whiten_steps = timetable.plan.step_of(recipe.whiten_bias_epochs)
             self._frozen_from = dict.fromkeys(whiten, num_whiten_steps)
             groups.append({"params": whiten, "lr": bias_rate, "weight_decay": decay / bias_rate})
-            each.append(lambda step: schedules.linear(step, num_whiten_steps))
+            each.append(lambda step: schedules.linear(timetable.position(step), num_whiten_steps))
         sgd = torch.optim.SGD(
             [group for group in groups if group["params"]],
             momentum=recipe.sgd_momentum,

@@ -1,7 +1,7 @@
 """Plan: how many steps a training has, which epoch each belongs to, and how large its images are shown.
 
 All of it follows from the recipe and the number of images before the first step, so that the schedule's end is known
-and a resumed training goes on just where it was.
+and a resumed training goes on just where it was. A time limit may stretch it: timetable.py.
 """
 
 from __future__ import annotations
@@ -50,17 +50,15 @@ class Plan:
         scale_ends = tuple(plan.step_of(part * recipe.epochs) for part in recipe.grow_until)
         return replace(plan, num_steps=plan.step_of(recipe.epochs), scale_ends=scale_ends)
 
-    def locate(self, step: int) -> tuple[int, int]:
-        """The epoch of a step, and its place among that epoch's steps; both from 0."""
-        epoch = bisect_right(self.ends, step)
-        return epoch, step - self._start(epoch)
+    @property
+    def full_steps(self) -> float:
+        """Steps at full size that would take as long as all of them, a step's time being that of its pixels."""
+        bounds = [0, *(min(end, self.num_steps) for end in self.scale_ends), self.num_steps]
+        parts = zip(bounds[:-1], bounds[1:], (*self.scales, 1.0), strict=True)
+        return sum((until - begin) * scale**2 for begin, until, scale in parts)
 
-    def ends_epoch(self, num_done: int) -> bool:
-        """Whether an epoch, or the training, is over after `num_done` steps."""
-        return num_done in self.ends or num_done == self.num_steps
-
-    def epoch_of(self, num_done: int) -> float:
-        """Epochs that `num_done` steps make."""
+    def epoch_of(self, num_done: float) -> float:
+        """Epochs that `num_done` steps, or a part of one more, make."""
         epoch = min(bisect_right(self.ends, num_done), len(self.ends) - 1)
         start = self._start(epoch)
         return epoch + (num_done - start) / (self.ends[epoch] - start)
@@ -73,8 +71,8 @@ class Plan:
         start = self._start(whole)
         return start + math.ceil((epochs - whole) * (self.ends[whole] - start) - 1e-9)
 
-    def scale(self, step: int) -> float:
-        """The part of their own size at which a step's images are shown."""
+    def scale(self, step: float) -> float:
+        """The part of their own size at which images are shown after so many steps."""
         phase = bisect_right(self.scale_ends, step)
         return self.scales[phase] if phase < len(self.scales) else 1.0
 

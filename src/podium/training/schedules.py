@@ -1,4 +1,4 @@
-"""Schedules: pure functions from a step to the multiplier of the learning rate."""
+"""Schedules: functions from a step, or a position between two, to the multiplier of the learning rate."""
 
 from __future__ import annotations
 
@@ -7,31 +7,32 @@ from bisect import bisect_right
 from collections.abc import Callable
 
 from podium.recipe import Recipe
-from podium.training.plan import Plan
+from podium.training.timetable import Timetable
 
 __all__ = ["Schedule", "cosine", "from_recipe", "linear", "milestones", "one_cycle", "step_decay", "warmed"]
 
 Schedule = Callable[[int], float]
+Shape = Callable[[float], float]
 
 _ONE_CYCLE_START = 1 / 25  # of the highest rate
 
 
-def constant(step: int) -> float:
+def constant(step: float) -> float:
     """1 at every step."""
     return 1.0
 
 
-def linear(step: int, num_steps: int) -> float:
+def linear(step: float, num_steps: int) -> float:
     """Falls from 1 at step 0 to 0 at `num_steps` and stays there."""
     return max(0.0, 1 - step / num_steps) if num_steps else 0.0
 
 
-def cosine(step: int, num_steps: int) -> float:
+def cosine(step: float, num_steps: int) -> float:
     """Falls from 1 at step 0 to 0 at `num_steps` along half a cosine wave (arXiv 1608.03983, without restarts)."""
     return 0.5 * (1 + math.cos(math.pi * min(1.0, step / num_steps))) if num_steps else 0.0
 
 
-def one_cycle(step: int, num_steps: int, peak: float) -> float:
+def one_cycle(step: float, num_steps: int, peak: float) -> float:
     """Rises from a 25th to 1 at the part `peak` of all steps, then falls to 0; both along half a cosine wave.
 
     Source: arXiv 1708.07120, with the cosine that most have taken since.
@@ -52,17 +53,18 @@ def milestones(epochs: float, ends: tuple[float, ...], factor: float) -> float:
     return float(factor ** bisect_right(ends, epochs + 1e-9))
 
 
-def warmed(step: int, num_warm: int, schedule: Schedule) -> float:
+def warmed(step: float, num_warm: int, schedule: Shape) -> float:
     """Rises linearly to 1 during `num_warm` steps, none of which is 0; then `schedule`, counted from there."""
     return (step + 1) / (num_warm + 1) if step < num_warm else schedule(step - num_warm)
 
 
-def from_recipe(recipe: Recipe, plan: Plan) -> Schedule:
-    """The schedule that `recipe` names, for a training of `plan`'s steps."""
+def from_recipe(recipe: Recipe, timetable: Timetable) -> Schedule:
+    """The schedule that `recipe` names, for a training of `timetable`'s steps."""
+    plan = timetable.plan
     num_warm = plan.step_of(recipe.warmup_epochs)
     num_steps = plan.num_steps - num_warm
 
-    def shape(step: int) -> float:
+    def shape(step: float) -> float:
         epochs = plan.epoch_of(step + num_warm)
         match recipe.schedule:
             case "linear":
@@ -78,4 +80,4 @@ def from_recipe(recipe: Recipe, plan: Plan) -> Schedule:
             case _:
                 return constant(step)
 
-    return lambda step: warmed(step, num_warm, shape)
+    return lambda step: warmed(timetable.position(step), num_warm, shape)

@@ -23,6 +23,7 @@ from podium.runtime import Runtime, isolated_seed, random_stream
 from podium.training.feed import Feed
 from podium.training.optimizers import Optimizers
 from podium.training.plan import Plan
+from podium.training.timetable import Timetable
 from podium.world import ALONE, World
 
 __all__ = [
@@ -83,7 +84,7 @@ def check(recipe: Recipe, images: Images, parts: Parts, init: Path | None = None
         if recipe.grow_scales:  # the network must take its smallest input too
             form = models.resolve_form(recipe.model, recipe.form, images.size)
             models.resolve_form(recipe.model, form, scaled(images.size, min(recipe.grow_scales)))
-    Optimizers(network, recipe, plan, torch.float32)
+    Optimizers(network, recipe, Timetable(plan), torch.float32)
     if world.size > 1 and not recipe.sync_norm:
         _check_parts(network, recipe, plan, world)
     if init is not None:

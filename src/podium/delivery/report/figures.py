@@ -18,6 +18,7 @@ from podium.recipe import Recipe
 from podium.run import Run
 from podium.training import schedules
 from podium.training.plan import Plan
+from podium.training.timetable import Timetable
 
 __all__ = [
     "Chart",
@@ -116,9 +117,10 @@ def _learning_rates(run: Run) -> list[tuple[float, float]]:
         return []
     if plan is None:
         return []
-    schedule = schedules.from_recipe(run.recipe, plan)
-    steps = sorted({round(step) for step in np.linspace(0, plan.num_steps - 1, 240)})
-    return [(plan.epoch_of(step), run.recipe.learning_rate * schedule(step)) for step in steps]
+    timetable = Timetable.from_manifest(plan, run.manifest)
+    schedule = schedules.from_recipe(run.recipe, timetable)
+    steps = sorted({round(step) for step in np.linspace(0, timetable.num_steps - 1, 240)})
+    return [(timetable.epoch_of(step), run.recipe.learning_rate * schedule(step)) for step in steps]
 
 
 def _speeds(run: Run, trained: list[dict[str, Any]]) -> list[tuple[float, float]]:
