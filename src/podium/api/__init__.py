@@ -1,5 +1,6 @@
 """The public functions: each carries one step of the way from raw files to a submission."""
 
+from podium.api.again import check_resumable, differences, runtime_of
 from podium.api.choice import Choice
 from podium.api.common import classifier_of, open, open_for
 from podium.api.compared import Comparison
@@ -8,7 +9,7 @@ from podium.api.gluon import export_gluon, import_gluon
 from podium.api.jobs import open_run
 from podium.api.reporting import report
 from podium.api.results import evaluate, predict, predict_files, submit
-from podium.api.training import check_resumable, differences, resume, runtime_of, train
+from podium.api.training import resume, train
 from podium.checkup import Checkup, doctor
 
 __all__ = [

@@ -26,7 +26,7 @@ from podium.training.plan import Plan
 from podium.training.speed import step_speeds
 from podium.world import World
 
-__all__ = ["Choice", "budget_of", "choose", "choose_for", "num_looks", "stretched"]
+__all__ = ["Choice", "budget_of", "choose", "choose_for", "num_looks", "recipe_of", "stretched"]
 
 _LONG_FROM = 16.0  # epochs of `sprint`, from which on its images are better shifted further: `sprint_long`
 _WIDE_FROM = 18.0  # epochs of `sprint96`, from which on it is the better one
@@ -79,17 +79,30 @@ def choose_for(
     return choice
 
 
-def budget_of(run: Run, num_hold_out: int, world: World) -> Budget | None:
-    """What keeps a run within its minutes, from now on; None if it has none."""
+def recipe_of(run: Run | None) -> dict[str, Any] | None:
+    """A run's recipe, as plain values; None of no run."""
+    return None if run is None else run.recipe.to_dict()
+
+
+def budget_of(run: Run, num_hold_out: int, world: World, end: float | None = None) -> Budget | None:
+    """What keeps a run within its minutes; None if it has none.
+
+    Args:
+        run: its manifest has the minutes.
+        num_hold_out: images that it is measured on.
+        world: the processes that train.
+        end: of `time.monotonic`, where the minutes began with this call; None: earlier sittings took their part.
+    """
     if (kept := run.manifest.get("budget")) is None:
         return None
-    trained = [float(line["train_seconds"]) for line in run.metrics() if "train_seconds" in line]
-    left = 60 * kept["minutes"] - kept["before_seconds"] - (trained[-1] if trained else 0.0)
+    if end is None:
+        trained = [float(line["train_seconds"]) for line in run.metrics() if "train_seconds" in line]
+        end = time.monotonic() + 60 * kept["minutes"] - (trained[-1] if trained else 0.0)
     most = None
     if kept["is_capped"]:
         most = Plan.from_recipe(run.recipe, run.manifest["split"]["num_train"]).num_steps
     return Budget(
-        end=time.monotonic() + left,
+        end=end,
         num_looks=num_looks(run.recipe, num_hold_out),
         num_looked=num_hold_out,
         evaluate_every=run.recipe.evaluate_every if num_hold_out else 0,

@@ -54,22 +54,23 @@ def same_everywhere(world: World, what: str, value: str) -> None:
             )
 
 
-def begun(world: World, out: Path | None, recipe: Recipe, seed: int, fingerprint: str) -> Run | None:
+def begun(world: World, out: Path | None, recipe: Recipe | None, seed: int, fingerprint: str) -> Run | None:
     """The run that this job began before it was started anew; None: it begins now.
 
     Args:
         world: its job tells its runs from others'.
         out: where it was to be; None: in `runs`.
-        recipe: that must be its, or it is another training's.
+        recipe: that must be its, or it is another training's; None: one that was chosen for a time limit.
         seed: likewise.
         fingerprint: of the data, likewise.
     """
     if world.job is None:
         return None
     for run in _runs_of(world.job.id, out):
-        known = (run.recipe, run.manifest["seed"], run.manifest["data"]["fingerprint"])
+        is_it = run.recipe == recipe if recipe is not None else "budget" in run.manifest
+        known = (is_it, run.manifest["seed"], run.manifest["data"]["fingerprint"])
         # a whole one is this start's only if torchrun says that it starts anew: a name may be given twice
-        if known == (recipe, seed, fingerprint) and (not _is_whole(run) or world.job.num_restarts):
+        if known == (True, seed, fingerprint) and (not _is_whole(run) or world.job.num_restarts):
             return run
     return None
 

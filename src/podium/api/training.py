@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from podium.api.choice import Choice, budget_of, choose_for
+from podium.api.again import check_resumable, differences, runtime_of
+from podium.api.choice import Choice, budget_of, choose_for, recipe_of
 from podium.api.common import (
     OnBatch,
     check_on_bad_image,
@@ -29,11 +30,11 @@ from podium.errors import RunError
 from podium.evaluation import evaluate_predictions
 from podium.recipe import Recipe, default_recipe, load_recipe
 from podium.run import Run
-from podium.runtime import Runtime, describe_hardware, describe_versions, prepare
+from podium.runtime import Runtime, prepare
 from podium.training import Parts, Progress, check, fit, new_manifest, note_bad_images
 from podium.world import World, join
 
-__all__ = ["check_resumable", "differences", "resume", "runtime_of", "train"]
+__all__ = ["resume", "train"]
 
 
 def train(
@@ -105,16 +106,22 @@ def train(
         recipe = recipe.with_settings(settings or {})
         parts = split(images, recipe)
     runtime = runtime or prepare(recipe.precision)
+    seed = operator.index(seed)
+    chosen: dict[str, object] = {}
     if end is not None:
-        choice = choose_for(images, parts, end, runtime, recipe if is_given else None, settings or {})
-        recipe = choice.recipe
-        if on_choice is not None:
-            on_choice(choice)
+        earlier = world.first(lambda: recipe_of(begun(world, folder, None, seed, dataset.fingerprint)))
+        if earlier is not None:
+            recipe = Recipe(**earlier)
+        else:
+            choice = choose_for(images, parts, end, runtime, recipe if is_given else None, settings or {})
+            recipe, chosen = choice.recipe, {"budget": {"minutes": minutes, **choice.to_manifest()}}
+            if on_choice is not None:
+                on_choice(choice)
+        parts = split(images, recipe)
     with world.together():
         initial = None if init is None or not world.is_first else _weights_file(Path(init))
         check(recipe, images, parts, initial, world)
         check_on_bad_image(on_bad_image, images)
-    seed = operator.index(seed)
     same_everywhere(world, "data set", dataset.fingerprint)
     same_everywhere(world, "recipe or seed", hashlib.sha256(f"{seed}\n{recipe.to_toml()}".encode()).hexdigest()[:16])
 
@@ -122,14 +129,12 @@ def train(
         if (known := begun(world, folder, recipe, seed, dataset.fingerprint)) is not None:
             _note_sitting(known, runtime)
             return known
-        return Run.create(folder, recipe, new_manifest(dataset, recipe, parts, runtime, seed, command, initial))
+        manifest = new_manifest(dataset, recipe, parts, runtime, seed, command, initial)
+        return Run.create(folder, recipe, manifest | chosen)
 
     run = shared(world, make)
-    if end is not None and minutes is not None and "budget" not in run.manifest:
-        before = 60 * minutes - (end - time.monotonic())
-        run.write_manifest(budget={"minutes": minutes, "before_seconds": round(before, 1), **choice.to_manifest()})
     images = _tolerant(run, images, on_bad_image, on_note)
-    return _sit(run, images, parts, runtime, on_begin, on_progress, on_batch, should_stop, checkpoint_seconds)
+    return _sit(run, images, parts, runtime, on_begin, on_progress, on_batch, should_stop, checkpoint_seconds, end)
 
 
 def _tolerant(run: Run, images: Images, on_bad_image: str, on_note: Callable[[str], None] | None) -> Images:
@@ -210,31 +215,6 @@ def _note_sitting(run: Run, runtime: Runtime) -> None:
         run.write_manifest(resumed=[*run.manifest.get("resumed", []), sitting])
 
 
-def check_resumable(run: Run) -> None:
-    """Raises RunError if the run was imported: there is no training to go on with."""
-    if run.is_imported:
-        raise RunError(
-            f"{run.path} was imported from {run.manifest['imported']['file']}: its training is finished, and there is "
-            "nothing to go on with."
-        )
-
-
-def runtime_of(run: Run, num_threads: int | None = None) -> Runtime:
-    """Device and precision as `run` began with, where this machine has them; another number of threads if given."""
-    hardware = run.manifest["hardware"]
-    precision = {"bfloat16": "bf16", "float32": "fp32"}.get(hardware["precision"], run.recipe.precision)
-    same_number = join().size == hardware.get("num_processes", 1)  # else each has another share of the cores
-    return prepare(precision, num_threads=num_threads or (hardware["num_threads"] if same_number else None))
-
-
-def differences(run: Run, runtime: Runtime) -> list[str]:
-    """What has changed since the run began that decides the bits of its weights, each in words; empty if nothing."""
-    then = {"num_processes": 1, **run.manifest["hardware"], **run.manifest.get("versions", {})}
-    now = {"num_processes": 1, **describe_hardware(runtime), **describe_versions()}
-    keys = ("processor", "device", "gpu", "precision", "num_processes", "num_threads", "torch")
-    return [f"{key} {then.get(key)} → {now.get(key)}" for key in keys if then.get(key) != now.get(key)]
-
-
 def _sit(
     run: Run,
     images: Images,
@@ -245,10 +225,11 @@ def _sit(
     on_batch: OnBatch | None,
     should_stop: Callable[[], bool],
     checkpoint_seconds: float,
+    end: float | None = None,
 ) -> Run:
     """Trains to the end or to the next stop, then measures."""
     world = runtime.world
-    budget = budget_of(run, len(parts[1]), world)
+    budget = budget_of(run, len(parts[1]), world, end)
     with world.watched(), _locked(run, world):
         settle(world, run)
         kept = images.subset(parts[1]) if len(parts[1]) else None
