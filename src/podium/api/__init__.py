@@ -8,6 +8,7 @@ from podium.api.comparison import compare
 from podium.api.gluon import export_gluon, import_gluon
 from podium.api.jobs import open_run
 from podium.api.reporting import report
+from podium.api.reproduction import Reproduction, reproduce
 from podium.api.results import evaluate, predict, predict_files, submit
 from podium.api.training import resume, train
 from podium.checkup import Checkup, doctor
@@ -16,6 +17,7 @@ __all__ = [
     "Checkup",
     "Choice",
     "Comparison",
+    "Reproduction",
     "check_resumable",
     "classifier_of",
     "compare",
@@ -30,6 +32,7 @@ __all__ = [
     "predict",
     "predict_files",
     "report",
+    "reproduce",
     "resume",
     "runtime_of",
     "submit",

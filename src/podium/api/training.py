@@ -5,34 +5,22 @@ from __future__ import annotations
 import hashlib
 import operator
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from podium.api.again import check_resumable, differences, runtime_of
-from podium.api.choice import Choice, budget_of, choose_for, recipe_of
-from podium.api.common import (
-    OnBatch,
-    check_on_bad_image,
-    open,
-    open_for,
-    opened,
-    predict_with,
-    split,
-    tolerant,
-)
-from podium.api.jobs import begun, same_everywhere, settle, shared
-from podium.data import Dataset, Images
-from podium.data.encoded import EncodedPixels
+from podium.api.choice import Choice, choose_for, recipe_of
+from podium.api.common import OnBatch, check_on_bad_image, open, open_for, opened, split
+from podium.api.jobs import begun, same_everywhere, shared
+from podium.api.sitting import sit, tolerated
+from podium.data import Dataset
 from podium.errors import RunError
-from podium.evaluation import evaluate_predictions
 from podium.recipe import Recipe, default_recipe, load_recipe
 from podium.run import Run
 from podium.runtime import Runtime, prepare
-from podium.training import Parts, Progress, check, fit, new_manifest, note_bad_images
-from podium.world import World, join
+from podium.training import Progress, check, new_manifest
+from podium.world import join
 
 __all__ = ["resume", "train"]
 
@@ -133,16 +121,8 @@ def train(
         return Run.create(folder, recipe, manifest | chosen)
 
     run = shared(world, make)
-    images = _tolerant(run, images, on_bad_image, on_note)
-    return _sit(run, images, parts, runtime, on_begin, on_progress, on_batch, should_stop, checkpoint_seconds, end)
-
-
-def _tolerant(run: Run, images: Images, on_bad_image: str, on_note: Callable[[str], None] | None) -> Images:
-    """The same images; with "skip", those that can't be decoded will be noted."""
-    if not isinstance(images.pixels, EncodedPixels):
-        return images
-    run.write_manifest(on_bad_image=on_bad_image)
-    return tolerant(images, on_bad_image, on_note, run.manifest.get("bad_images", {}).get("names", []))
+    images = tolerated(run, images, on_bad_image, on_note)
+    return sit(run, images, parts, runtime, on_begin, on_progress, on_batch, should_stop, checkpoint_seconds, end)
 
 
 def _weights_file(path: Path) -> Path:
@@ -204,8 +184,8 @@ def resume(
         check_on_bad_image(on_bad_image, images)
         if world.size > 1:  # it may not have begun with so many
             check(run.recipe, images, parts, None, world)
-    images = _tolerant(run, images, on_bad_image, on_note)
-    return _sit(run, images, parts, runtime, on_begin, on_progress, on_batch, should_stop, checkpoint_seconds)
+    images = tolerated(run, images, on_bad_image, on_note)
+    return sit(run, images, parts, runtime, on_begin, on_progress, on_batch, should_stop, checkpoint_seconds)
 
 
 def _note_sitting(run: Run, runtime: Runtime) -> None:
@@ -213,69 +193,3 @@ def _note_sitting(run: Run, runtime: Runtime) -> None:
     sitting = {"began": datetime.now(UTC).isoformat(timespec="seconds"), "differences": differences(run, runtime)}
     if not run.is_finished:
         run.write_manifest(resumed=[*run.manifest.get("resumed", []), sitting])
-
-
-def _sit(
-    run: Run,
-    images: Images,
-    parts: Parts,
-    runtime: Runtime,
-    on_begin: Callable[[Run], None] | None,
-    on_progress: Callable[[Progress], None] | None,
-    on_batch: OnBatch | None,
-    should_stop: Callable[[], bool],
-    checkpoint_seconds: float,
-    end: float | None = None,
-) -> Run:
-    """Trains to the end or to the next stop, then measures."""
-    world = runtime.world
-    budget = budget_of(run, len(parts[1]), world, end)
-    with world.watched(), _locked(run, world):
-        settle(world, run)
-        kept = images.subset(parts[1]) if len(parts[1]) else None
-        if on_begin is not None:
-            on_begin(run)
-        if run.is_finished and run.writes:
-            run.checkpoint_path.unlink(missing_ok=True)  # killed between the one and the other
-        finished = run.is_finished or fit(
-            run,
-            images.subset(parts[0]),
-            kept,
-            runtime,
-            budget=budget,
-            on_progress=on_progress,
-            should_stop=should_stop,
-            checkpoint_seconds=checkpoint_seconds,
-        )
-        if finished and kept is not None and world.tell("hold_out" not in run.manifest):
-            _measure_hold_out(run, kept, runtime, on_batch)
-            note_bad_images(run, kept, world)
-        if finished and budget is not None and "seconds_left" not in run.manifest["budget"]:
-            run.write_manifest(budget={**run.manifest["budget"], "seconds_left": round(budget.seconds_left, 1)})
-        return settle(world, run)
-
-
-@contextmanager
-def _locked(run: Run, world: World) -> Iterator[None]:
-    """Holds the run, by the process that writes; that another job's does is raised in all."""
-    with ExitStack() as stack:
-        world.first(lambda: stack.enter_context(run.locked()))
-        yield
-
-
-def _measure_hold_out(run: Run, images: Images, runtime: Runtime, on_batch: OnBatch | None) -> None:
-    """Keeps predictions and figures in the run's folder."""
-    began = time.monotonic()
-    predictions = predict_with(run, images, runtime, on_batch)
-    evaluation = evaluate_predictions(predictions, f"hold-out of {run.manifest['data']['name']}", run.recipe.tta)
-    if run.writes:
-        predictions.save(run.hold_out_path)
-    figures: dict[str, Any] = {
-        "num_images": evaluation.num_images,
-        "accuracy": evaluation.accuracy,
-        "interval": list(evaluation.interval),
-        "cross_entropy": evaluation.cross_entropy,
-        "tta": evaluation.tta,
-        "seconds": round(time.monotonic() - began, 1),
-    }
-    run.write_manifest(hold_out=figures)

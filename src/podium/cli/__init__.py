@@ -17,6 +17,7 @@ from podium.cli import (
     listings,
     predict,
     report,
+    reproduce,
     shard,
     submit,
     train,
@@ -42,6 +43,7 @@ app.command()(submit.submit)
 app.command()(predict.predict)
 app.command()(report.report)
 app.command()(compare.compare)
+app.command()(reproduce.reproduce)
 app.command()(export.export)
 app.command()(import_gluon.import_gluon)
 app.command()(listings.recipes)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
@@ -18,7 +20,7 @@ from podium.world.launch import is_first
 if TYPE_CHECKING:
     from podium import training
 
-__all__ = ["TrainingDisplay", "bars", "duration", "note", "out", "print_json"]
+__all__ = ["StopSignal", "TrainingDisplay", "bars", "duration", "note", "out", "print_json"]
 
 _is_quiet = not is_first()  # of several processes one speaks
 out = Console(quiet=_is_quiet, highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)
@@ -151,3 +153,26 @@ class TrainingDisplay:
         elif is_end or time.monotonic() - self._said >= 3 * _PLAIN_SECONDS:
             _err.print(line, soft_wrap=True)
             self._said = time.monotonic()
+
+
+class StopSignal:
+    """Within it, Ctrl-C asks for a stop after the step; a second one stops at once."""
+
+    def __init__(self) -> None:
+        self._asked = False
+
+    def __enter__(self) -> Self:
+        self._before = signal.signal(signal.SIGINT, self._ask)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    def __call__(self) -> bool:
+        """Whether a stop was asked for."""
+        return self._asked
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        self._asked = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        sys.stderr.write("\nStopping after this step or batch; Ctrl-C again stops at once.\n")

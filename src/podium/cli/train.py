@@ -1,11 +1,9 @@
 """podium train."""
 
 import shlex
-import signal
 import sys
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -76,7 +74,7 @@ def train(
         raise RunError("Train on what? Give DATA: a data set's folder, or the word digits.")
 
     from podium import api, runtime
-    from podium.cli.display import TrainingDisplay, bars, note, print_json
+    from podium.cli.display import StopSignal, TrainingDisplay, bars, note, print_json
     from podium.cli.display import out as console
     from podium.recipe import default_recipe, load_recipe, parse_setting
     from podium.run import Run
@@ -120,7 +118,7 @@ def train(
         if not json:
             console.print("\n".join(lines), soft_wrap=True)
 
-    with _StopSignal() as stop, TrainingDisplay() as display, bars() as bar:
+    with StopSignal() as stop, TrainingDisplay() as display, bars() as bar:
 
         def on_batch(done: int, total: int) -> None:
             if stop():
@@ -223,25 +221,3 @@ def _say_end(run: "Run", page: "Path | None", *, json: bool) -> None:
     if name := manifest["data"].get("evaluation"):
         out.print(f"To measure on the {name}, left aside so far: podium evaluate {path}", soft_wrap=True)
     out.print(f"Next: podium submit {path} --data {shlex.quote(manifest['data']['path'])}", soft_wrap=True)
-
-
-class _StopSignal:
-    """Within it, Ctrl-C asks for a stop after the step; a second one stops at once."""
-
-    def __init__(self) -> None:
-        self._asked = False
-
-    def __enter__(self) -> Self:
-        self._before = signal.signal(signal.SIGINT, self._ask)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        signal.signal(signal.SIGINT, self._before)
-
-    def __call__(self) -> bool:
-        return self._asked
-
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        self._asked = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        sys.stderr.write("\nStopping after this step or batch; Ctrl-C again stops at once.\n")

@@ -118,7 +118,7 @@ def _fit(
     is_streamed = isinstance(feed, Streamed)
 
     # ---- network
-    plan = Timetable(Plan.from_recipe(recipe, len(images)))
+    plan = Timetable.from_manifest(Plan.from_recipe(recipe, len(images)), run.manifest)
     orders = Order(len(images), seed, device, remembers=recipe.skip_learned > 0, shards=images.shards)
     engine = engine or Engine(recipe, runtime)
     classifier = engine.begin(setup.new_classifier(recipe, seed, images, runtime))

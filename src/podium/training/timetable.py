@@ -120,7 +120,7 @@ class Timetable:
 
     @staticmethod
     def from_manifest(plan: Plan, manifest: Mapping[str, Any]) -> Timetable:
-        """That of a finished run."""
+        """That of a finished run, or of one that repeats such; else the plan."""
         timetable = Timetable(plan)
         kept = manifest.get("timetable", {})
         if kept:
