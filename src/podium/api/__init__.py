@@ -9,7 +9,8 @@ from podium.api.gluon import export_gluon, import_gluon
 from podium.api.jobs import open_run
 from podium.api.reporting import report
 from podium.api.reproduction import Reproduction, reproduce
-from podium.api.results import evaluate, predict, predict_files, submit
+from podium.api.results import evaluate, predict, predict_files
+from podium.api.submission import submit
 from podium.api.training import resume, train
 from podium.checkup import Checkup, doctor
 

@@ -1,11 +1,24 @@
 """podium submit."""
 
+from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from podium.cli.options import ImageSize, Json, Labels, OnBadImage, Threads
+
+if TYPE_CHECKING:
+    from podium.evaluation import Blend
+    from podium.run import Run
+
+
+class Weights(StrEnum):
+    """How much each run of an ensemble counts."""
+
+    HOLD_OUT = "hold-out"
+    EQUAL = "equal"
 
 
 def submit(
@@ -16,13 +29,17 @@ def submit(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The CSV to write.")] = Path(
         "submission.csv"
     ),
+    weights: Annotated[
+        Weights,
+        typer.Option(help="Of several runs: found on the images that all of them held out, or the same for all."),
+    ] = Weights.HOLD_OUT,
     image_size: ImageSize = None,
     labels: Labels = None,
     on_bad_image: OnBadImage = None,
     threads: Threads = None,
     json: Json = False,
 ) -> None:
-    """Write a submission for the test images; several runs average their probabilities."""
+    """Write a submission for the test images; several runs' probabilities are averaged, each with its weight."""
     from podium import api, runtime
     from podium.cli.display import bars, note, print_json
     from podium.cli.display import out as console
@@ -32,6 +49,7 @@ def submit(
 
     world = join()
     opened = [api.open_run(world, run) for run in runs]
+    blends: list[Blend | None] = []
     with bars() as bar:
         dataset = world.in_turn(
             lambda: api.open_for(opened[0], data, image_size=image_size, labels=labels, progress=bar)
@@ -42,6 +60,8 @@ def submit(
             dataset,
             out,
             runtime=ready,
+            weights=weights.value,
+            on_blend=blends.append,
             on_batch=lambda done, total: bar("Predicting", done, total),
             on_bad_image=on_bad_image or "stop",
             on_note=note,
@@ -49,9 +69,23 @@ def submit(
     digest = world.first(lambda: sha256_of(out))
     counts = class_counts(predictions)
     if json:
-        print_json({"submission": str(out), "num_rows": len(predictions), "sha256": digest, "class_counts": counts})
+        about = {"submission": str(out), "num_rows": len(predictions), "sha256": digest, "class_counts": counts}
+        print_json(about | ({"blend": None if blends[0] is None else asdict(blends[0])} if blends else {}))
         return
+    for found in blends:
+        console.print(_said(found, opened), soft_wrap=True)
     console.print(f"{out}: {len(predictions):,} rows, sha256 {digest}", soft_wrap=True)
     if predictions.labels is not None:
         console.print(f"There are no images to be predicted, so these are those of the {dataset.evaluation_name}.")
     console.print(", ".join(f"{name} {count:,}" for name, count in counts.items()), soft_wrap=True)
+
+
+def _said(found: "Blend | None", runs: "list[Run]") -> str:
+    if found is None:
+        return "All runs count the same: too few images were held out by all of them to find weights."
+    weights = ", ".join(f"{run.path.name} {weight:.2f}" for run, weight in zip(runs, found.weights, strict=True))
+    return (
+        f"Weights: {weights}; from the {found.num_images:,} images that all of them held out. There, cross-fitted, "
+        f"{found.accuracy:.2%} are right; with equal weights {found.accuracy_of_equal:.2%}, of the best run alone "
+        f"{found.accuracy_of_best:.2%}."
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,8 +87,12 @@ def concatenated(each: list[Predictions]) -> Predictions:
     return Predictions(ids, each[0].classes, logits, np.concatenate(labels))
 
 
-def ensemble(each: list[Predictions]) -> Predictions:
-    """The mean of several classifiers' probabilities for the same images, as logits.
+def ensemble(each: list[Predictions], weights: Sequence[float] | None = None) -> Predictions:
+    """The weighted mean of several classifiers' probabilities for the same images, as logits.
+
+    Args:
+        each: the classifiers' predictions.
+        weights: of each; they add up to 1. None: all count the same.
 
     Raises:
         RunError: their classes differ.
@@ -103,8 +108,8 @@ def ensemble(each: list[Predictions]) -> Predictions:
     if len(each) == 1:
         return first
     mean = np.zeros(first.logits.shape, np.float64)
-    for one in each:
-        mean += one.probabilities[:, [one.classes.index(name) for name in first.classes]] / len(each)
+    for one, weight in zip(each, weights or [1 / len(each)] * len(each), strict=True):
+        mean += weight * one.probabilities[:, [one.classes.index(name) for name in first.classes]]
     return Predictions(first.ids, first.classes, np.log(np.maximum(mean, 1e-30)).astype(np.float32), first.labels)
 
 
