@@ -7,7 +7,8 @@ import pytest
 
 import podium
 from podium.evaluation import Predictions, blend, ensemble
-from tests.conftest import TINY
+
+TINY = {"epochs": 2.0, "batch_size": 16, "precision": "fp32", "hold_out": 0.2}
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,8 @@ import csv
 import io
 import json
 import shutil
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,10 @@ from typer.testing import CliRunner
 import podium
 from podium.cli import app
 from podium.errors import DataError, PodiumError, RunError
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
+
+import ilsvrc
 
 SETTINGS = ["--recipe", "sprint_small", "--set", "epochs=2", "--set", "batch_size=16", "--set", "precision=fp32"]
 CLASSES = ("blue", "green", "red")
@@ -214,3 +220,16 @@ def test_a_broken_test_set_keeps_nobody_from_training(tmp_path):
     invoke("train", data, *SETTINGS, "--set", "hold_out=0.2", "--out", tmp_path / "run")
     with pytest.raises(DataError, match="some do not"):
         invoke("evaluate", tmp_path / "run")
+
+
+@pytest.mark.parametrize("layout", ["official", "kaggle", "kaggle_zip", "class_tars"])
+def test_imagenet_goes_through_all_verbs(tmp_path, layout):
+    data, run = ilsvrc.LAYOUTS[layout](tmp_path / "data"), tmp_path / "run"
+    summary = json.loads(invoke("data", data, "--json"))
+    assert (summary["kind"], summary["num_train"], summary["num_evaluation"]) == ("imagenet", 20, ilsvrc.NUM_VAL)
+    invoke("train", data, "--image-size", 16, *SETTINGS, "--set", "batch_size=5", "--set", "hold_out=0", "--out", run)
+    found = json.loads(invoke("evaluate", run, "--json"))
+    assert found["num_images"] == ilsvrc.NUM_VAL
+    invoke("submit", run, "--data", data, "-o", tmp_path / "s.csv")
+    rows = list(csv.reader((tmp_path / "s.csv").open()))[1:]
+    assert {row[0] for row in rows} == {f"ILSVRC2012_test_{i + 1:08}" for i in range(ilsvrc.NUM_TEST)}
