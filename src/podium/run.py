@@ -26,6 +26,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from podium import builtin
 from podium.errors import RecipeError, RunError
 from podium.files import storage_errors, write_atomically
 from podium.recipe import Recipe
@@ -100,12 +101,12 @@ class Run:
 
     @staticmethod
     def open(path: str | Path) -> Run:
-        """Opens the folder that a training made.
+        """Opens the folder that a training made, or weights that ship: `builtin:cifar10`.
 
         Raises:
             RunError: there is none at `path`, or it is damaged.
         """
-        path = Path(path)
+        path = builtin.folder_of(path) or Path(path)
         try:
             there = path.is_dir()
             missing = [name for name in ("recipe.toml", "manifest.json") if not (path / name).is_file()]
@@ -156,6 +157,16 @@ class Run:
     def is_finished(self, value: bool) -> None:
         """Where the folder can't be seen: what the process says that sees it."""
         self._is_finished = value
+
+    @property
+    def is_builtin(self) -> bool:
+        """Whether it ships with podium; nothing is written into such a run."""
+        return builtin.is_builtin(self.path)
+
+    @property
+    def label(self) -> str:
+        """What a person calls it: its path, or `builtin:<name>`."""
+        return f"{builtin.PREFIX}{self.path.name}" if self.is_builtin else str(self.path)
 
     @property
     def is_imported(self) -> bool:

@@ -168,7 +168,7 @@ def cases(tmp_path, competition, run, broken):
         (["submit", run, "-o", tmp_path / "no" / "s.csv"], ["no"]),
         (["predict", tmp_path / "note.png", "--run", run], ["note.png"]),
         (["predict", tmp_path / "none.png", "--run", run], ["none.png"]),
-        (["predict", tmp_path / "note.png"], ["--run"]),
+        (["predict"], ["Predict what"]),
         (["runs", tmp_path / "nowhere"], ["nowhere"]),
     ]
 

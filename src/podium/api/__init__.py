@@ -7,14 +7,16 @@ from podium.api.compared import Comparison
 from podium.api.comparison import compare
 from podium.api.gluon import export_gluon, import_gluon
 from podium.api.jobs import open_run
+from podium.api.pictures import Answer, predict_each, predict_files
 from podium.api.reporting import report
 from podium.api.reproduction import Reproduction, reproduce
-from podium.api.results import evaluate, predict, predict_files
+from podium.api.results import evaluate, predict
 from podium.api.submission import submit
 from podium.api.training import resume, train
 from podium.checkup import Checkup, doctor
 
 __all__ = [
+    "Answer",
     "Checkup",
     "Choice",
     "Comparison",
@@ -31,6 +33,7 @@ __all__ = [
     "open_for",
     "open_run",
     "predict",
+    "predict_each",
     "predict_files",
     "report",
     "reproduce",

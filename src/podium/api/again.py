@@ -11,7 +11,12 @@ __all__ = ["check_resumable", "differences", "runtime_of"]
 
 
 def check_resumable(run: Run) -> None:
-    """Raises RunError if the run was imported: there is no training to go on with."""
+    """Raises RunError if the run was imported or ships with podium: there is no training to go on with."""
+    if run.is_builtin:
+        raise RunError(
+            f"{run.label} ships with podium: its training is finished. To train on from its weights: "
+            f"podium train DATA --init {run.label}"
+        )
     if run.is_imported:
         raise RunError(
             f"{run.path} was imported from {run.manifest['imported']['file']}: its training is finished, and there is "

@@ -58,9 +58,10 @@ def open_for(
         return data
     about = run.manifest["data"]
     if data is None and about["path"] is None:
+        why = "ships with podium, and its data don't" if run.is_builtin else "was imported, so its data aren't known"
         raise RunError(
-            f"{run.path} was imported, so what it was trained on isn't known. Name the data:\n"
-            f"podium evaluate {run.path} DATA, or podium submit {run.path} --data DATA."
+            f"{run.label} {why}. Name some:\n"
+            f"podium evaluate {run.label} DATA, or podium submit {run.label} --data DATA."
         )
     size = about["resized_to"] if image_size is None else image_size
     path, chosen = about["path"] if data is None else data, labels or about.get("labels")

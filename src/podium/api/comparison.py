@@ -63,7 +63,7 @@ def compare(
     classes = known[0].manifest["data"]["classes"]
     for run in known[1:]:
         if sorted(run.manifest["data"]["classes"]) != sorted(classes):
-            raise RunError(f"{known[0].path} and {run.path} know different classes, so they can't be compared.")
+            raise RunError(f"{known[0].path} and {run.label} know different classes, so they can't be compared.")
     measured = [_measure(run, data, runtime, on_batch) for run in known]
     letters = _letters(known)
     compared = tuple(map(_compared, known, letters, [evaluation for _, evaluation in measured]))
@@ -89,7 +89,7 @@ def _measure(
         predictions = Predictions.load(run.hold_out_path)
     elif data is None and not run.is_imported and run.recipe.hold_out == 0:
         raise RunError(
-            f"{run.path} held nothing out, so there is nothing to compare it on.\n"
+            f"{run.label} held nothing out, so there is nothing to compare it on.\n"
             "Name data that it wasn't trained on: podium compare RUN… --data DATA."
         )
     else:

@@ -37,7 +37,8 @@ def report(
 
     Args:
         run: a finished run.
-        path: the file to write; None: report.html in the run's folder.
+        path: the file to write; None: report.html in the run's folder, of weights that ship
+            report-<name>.html here.
         data: what `open` gives or takes; None: what the run was trained on. If that is gone, the page goes without
             pictures.
         on: which images to measure on, as of `evaluate`. None: the hold-out where the data are the run's own, and
@@ -57,7 +58,9 @@ def report(
     run = opened(run, ALONE)
     others = [opened(other, ALONE) for other in also]
     classifier = Classifier.load(run.model_path)
-    path = run.path / "report.html" if path is None else Path(path)
+    if path is None:
+        path = Path(f"report-{run.path.name}.html") if run.is_builtin else run.path / "report.html"
+    path = Path(path)
     check_writable(path)
     notes: list[str] = []
     dataset = _dataset(run, data, notes, needs_it=on is not None)
@@ -72,7 +75,7 @@ def _dataset(run: Run, data: Dataset | str | Path | None, notes: list[str], *, n
     """The data; None, with a note, where nobody named them and they are gone or others by now."""
     if data is not None or needs_it:
         return open_for(run, data)
-    if run.is_imported:
+    if run.is_imported or run.is_builtin:
         return None
     where = run.manifest["data"]["path"]
     try:

@@ -143,9 +143,9 @@ def compare_with_original(original: Run, again: Run, runtime: Runtime) -> Reprod
 
 def _check(run: Run) -> None:
     if run.is_imported:
-        raise RunError(f"{run.path} was imported: how it was trained isn't known, so it can't be trained again.")
+        raise RunError(f"{run.label} was imported: how it was trained isn't known, so it can't be trained again.")
     if not run.is_finished:
-        raise RunError(f"{run.path} isn't finished. Go on with it first: podium train --resume {run.path}")
+        raise RunError(f"{run.label} isn't finished. Go on with it first: podium train --resume {run.label}")
 
 
 def _initial(run: Run) -> Path | None:
@@ -154,9 +154,9 @@ def _initial(run: Run) -> Path | None:
         return None
     path = Path(init["path"])
     if not path.is_file():
-        raise RunError(f"{run.path} began with the weights {path}, which aren't there any more. Put them back.")
+        raise RunError(f"{run.label} began with the weights {path}, which aren't there any more. Put them back.")
     if fingerprint_of(path) != init["sha256"]:
-        raise RunError(f"{run.path} began with the weights {path}, which are others now. Put the old ones back.")
+        raise RunError(f"{run.label} began with the weights {path}, which are others now. Put the old ones back.")
     return path
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -21,9 +21,7 @@ from podium.api.common import (
 )
 from podium.api.jobs import same_everywhere
 from podium.data import Dataset, Images
-from podium.data.decode import decode
-from podium.data.fit import centred
-from podium.errors import DataError, ImageError, RunError
+from podium.errors import DataError, RunError
 from podium.evaluation import Evaluation, Predictions, concatenated, evaluate_predictions
 from podium.run import Run
 from podium.runtime import Runtime
@@ -35,7 +33,6 @@ __all__ = [
     "evaluate",
     "labelled_as",
     "predict",
-    "predict_files",
     "predict_sets",
     "sets_to_measure",
 ]
@@ -106,18 +103,19 @@ def sets_to_measure(run: Run, dataset: Dataset, on: On | None) -> tuple[list[Ima
     if on == "hold-out":
         if not is_own:
             raise RunError(
-                f"{dataset.name} isn't what {run.path} was trained on, so there is no hold-out in it. "
+                f"{dataset.name} isn't what {run.label} was trained on, so there is no hold-out in it. "
                 "Leave --on out, or name no data."
             )
         if run.recipe.hold_out == 0:
             raise RunError(
-                f"{run.path} was trained on every labelled image of {dataset.name}, so none is left to measure it on.\n"
+                f"{run.label} was trained on every labelled image of {dataset.name}, so none is left to measure "
+                "it on.\n"
                 "Train with a hold-out (--set hold_out=0.1) to know the accuracy."
             )
         return [dataset.train.subset(split(dataset.train, run.recipe)[1])], f"hold-out of {dataset.name}"
     if on == "all" and is_own:
         raise RunError(
-            f"{run.path} was trained on most of the labelled images of {dataset.name}, so its accuracy on all of them "
+            f"{run.label} was trained on most of the labelled images of {dataset.name}, so its accuracy on all of them "
             "would say nothing.\nMeasure it on the hold-out or the evaluation set: leave --on out."
         )
     evaluation = dataset.evaluation
@@ -153,38 +151,11 @@ def predict(
     return predict_with(opened(run, world), images, runtime, on_batch)
 
 
-def predict_files(run: Run | str | Path, paths: Iterable[str | Path], *, runtime: Runtime | None = None) -> Predictions:
-    """What a run says of image files of any size and format that Pillow reads; ids are the paths.
-
-    Raises:
-        DataError: a file is missing or no image; nothing is predicted then.
-        RunError: the run isn't finished.
-    """
-    world = runtime.world if runtime is not None else join()
-    run = opened(run, world)
-    preprocessing = classifier_of(run, world).preprocessing
-    files = list(map(Path, paths))
-    if not files:
-        raise DataError("No image file was given.")
-    fitted = centred if preprocessing.crops else decode
-    mine = range(len(files))[world.part(len(files))]
-    pixels = np.zeros((len(files), *preprocessing.image_size, 3), np.uint8)  # of several processes each fills its part
-    with world.together():
-        for place in mine:
-            try:
-                content = files[place].read_bytes()
-            except OSError as error:
-                raise ImageError(f"{files[place]} can't be read: {error.strerror}.") from error
-            pixels[place] = fitted(content, str(files[place]), preprocessing.image_size)
-    names = np.array([str(path) for path in files])
-    return predict(run, Images(pixels, None, names, preprocessing.classes), runtime=runtime)
-
-
 def check_fits(run: Run, dataset: Dataset) -> None:
     """Raises RunError unless the run knows just the data's classes."""
     known = tuple(run.manifest["data"]["classes"])
     if sorted(dataset.classes) != sorted(known):
-        raise RunError(f"{run.path} knows the classes {_some(known)}; {dataset.name} has {_some(dataset.classes)}.")
+        raise RunError(f"{run.label} knows the classes {_some(known)}; {dataset.name} has {_some(dataset.classes)}.")
 
 
 def labelled_as(predictions: Predictions, classes: tuple[str, ...]) -> Predictions:

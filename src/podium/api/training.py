@@ -14,6 +14,7 @@ from podium.api.choice import Choice, choose_for, recipe_of
 from podium.api.common import OnBatch, check_on_bad_image, open, open_for, opened, split
 from podium.api.jobs import begun, same_everywhere, shared
 from podium.api.sitting import sit, tolerated
+from podium.builtin import is_reference
 from podium.data import Dataset
 from podium.errors import RunError
 from podium.recipe import Recipe, default_recipe, load_recipe
@@ -127,7 +128,7 @@ def train(
 
 def _weights_file(path: Path) -> Path:
     """The file that --init names: itself, or a run's model."""
-    return Run.open(path).model_path if path.is_dir() else path
+    return Run.open(path).model_path if path.is_dir() or is_reference(path) else path
 
 
 def resume(

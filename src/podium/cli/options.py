@@ -9,7 +9,7 @@ import typer
 DATA_HELP = "A competition's folder, CIFAR's releases, a folder a class, Parquet, shards (http:// too), …; or digits."
 Data = Annotated[str, typer.Argument(metavar="DATA", help=DATA_HELP)]
 OptionalData = Annotated[str | None, typer.Argument(metavar="DATA", help="As it was trained on, if left out.")]
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A folder that train made.")]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A folder that train made, or builtin:cifar10.")]
 ImageSize = Annotated[
     int | None,
     typer.Option("--image-size", metavar="PIXELS", help="Resize every image to a square of this side.", min=1),
