@@ -4,8 +4,8 @@
 
 RUN was trained on CIFAR-10 with a hold-out. The threshold comes from one half of that, false alarms are counted on the
 other half. Unknown are: the test images of those of CIFAR-100's classes that the score wasn't chosen on (every second
-one; all of them are classes that CIFAR-10 lacks, though some come near: a bus, a wolf), digits, noise, plain colours and
-gratings. All views of each picture, as `podium predict` takes them.
+one; all of them are classes that CIFAR-10 lacks, though some come near: a bus, a wolf), digits, noise, plain colours
+and gratings. All views of each picture, as `podium predict` takes them.
 """
 
 import argparse
@@ -71,7 +71,8 @@ def main() -> None:
     )
 
     others = podium.open(args.cifar100).evaluation
-    assert others is not None and others.labels is not None
+    assert others is not None
+    assert others.labels is not None
     unseen = others.subset(np.flatnonzero(others.labels % 2 == 1))
     digits = podium.open("digits", image_size=32).train
     unknown = {"CIFAR-100, 50 classes": unseen.resident, "handwritten digits": digits.resident}

@@ -4,15 +4,16 @@ import json
 import re
 from pathlib import Path
 
-from podium import models
+from podium import builtin, models
 from podium.recipe import load_recipe
+from podium.run import Run
 
 ROOT = Path(__file__).parents[1]
 
 
-def rows(mark):
-    """The table between two marks of docs/MODELS.md, without its two heading lines; cells without back ticks."""
-    text = (ROOT / "docs" / "MODELS.md").read_text()
+def rows(mark, document="MODELS"):
+    """The table between two marks of a document, without its two heading lines; cells without back ticks."""
+    text = (ROOT / "docs" / f"{document}.md").read_text()
     table = re.search(rf"<!-- {mark} -->\n(.*)<!-- /{mark} -->", text, re.DOTALL).group(1)
     return [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
 
@@ -52,3 +53,27 @@ def test_the_shortened_runs_of_the_recipes_are_the_measured_ones_and_show_learni
         )
         assert shown[name][2] == f"{load_recipe(name).epochs:g}"
         assert low > 1 / 10  # chance
+
+
+def test_the_weights_that_ship_are_as_good_as_their_manifests_say():
+    shown = {row[0]: row[1:] for row in rows("weights", "PREDICT")}
+    assert list(shown) == builtin.names()
+    for name, cells in shown.items():
+        found = Run.open(name).manifest["measured"]
+        low, high = found["interval"]
+        accuracy = f"{found['accuracy']:.2%} ({low:.1%} – {high:.1%})"
+        assert cells == [accuracy, f"{found['num_images']:,}", found["what"]]
+
+
+def test_what_is_said_of_unknown_pictures_was_measured():
+    measured = figures("unknown")
+    shown = {row[0]: row[1:] for row in rows("unknown", "PREDICT")}
+    assert shown.keys() == measured["called_known"].keys()
+    for name, found in measured["called_known"].items():
+        low, high = found["interval"]
+        rate = f"{found['rate']:.1%} ({low:.1%} – {high:.1%})"
+        assert shown[name] == [f"{found['n']:,}", rate, f"{found['auroc']:.3f}"]
+    alarms = measured["false_alarms"]
+    text = " ".join((ROOT / "docs" / "PREDICT.md").read_text().split())
+    low, high = alarms["interval"]
+    assert f"{alarms['n']:,} pictures, which are known, {alarms['rate']:.1%} ({low:.1%} – {high:.1%})" in text
