@@ -1,0 +1,258 @@
+"""Requests that come at once go through the network together.
+
+One thread computes. It takes what waits, up to a batch; and it waits for more, a few milliseconds at most, only where
+more is on its way: requests that are being decoded, or as many as came the last time. A request alone never waits.
+
+Shapes: B images of H×W pixels, K classes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from podium.evaluation.grad_cam import grad_cam
+from podium.evaluation.tta import NUM_VIEWS, least_sure, logits_with_tta
+from podium.models import Classifier
+from podium.run import Run
+from podium.runtime import Runtime
+
+__all__ = ["Answer", "Batching", "Engine", "verdict"]
+
+Pixels = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+
+_HEATS_AT_ONCE = 4  # images of which all that the network computes is kept, for the gradient
+_HEAT_SIDE = 4  # places of a heat map at least, where the network has such; as in the report
+
+
+def verdict(run: Run, logits: Floats) -> bool | None:
+    """Whether an image with these logits (K,) looks like none of the run's classes; None: that isn't known.
+
+    TO BE JOINED with podium.evaluation.unknown: its score(logits), beside the threshold that is stored with the run.
+    """
+    return None
+
+
+@dataclass(frozen=True)
+class Batching:
+    """How requests are put together.
+
+    Attributes:
+        max_images: through the network at once.
+        max_wait_seconds: for more of them.
+    """
+
+    max_images: int = 16
+    max_wait_seconds: float = 0.003
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the network says of a request's images.
+
+    Attributes:
+        logits: float32 (B, K).
+        heats: Grad-CAM, float32 (B, h, w) of [0, 1]; None: not asked for.
+        heat_classes: int64 (B,): the classes that the heat maps are of.
+    """
+
+    logits: Floats
+    heats: Floats | None = None
+    heat_classes: npt.NDArray[np.int64] | None = None
+
+
+@dataclass(eq=False)
+class _Job:
+    """A request's images, and where its answer goes."""
+
+    pixels: Pixels  # (B, H, W, 3)
+    wants_heat: bool
+    heat_class: int | None
+    future: asyncio.Future[Answer]
+    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
+
+    def answer(self, value: Answer | BaseException) -> None:
+        self.loop.call_soon_threadsafe(_settle, self.future, value)
+
+
+def _settle(future: asyncio.Future[Answer], value: Answer | BaseException) -> None:
+    if future.done():  # its client is gone
+        return
+    if isinstance(value, BaseException):
+        future.set_exception(value)
+    else:
+        future.set_result(value)
+
+
+class Engine:
+    """A classifier that answers from one thread of its own.
+
+    Args:
+        classifier: on the runtime's device.
+        runtime: device, precision and threads.
+        tta: test-time augmentation, as a recipe names it.
+        tta_fraction: the part of a request's images, the least sure, that get all views, as of `predict_images`.
+        batching: how requests are put together.
+        on_batch: called with the number of images after each batch, in the engine's thread.
+
+    Attributes:
+        coming: requests that are about to be asked; set by whoever prepares them.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        runtime: Runtime,
+        *,
+        tta: str = "none",
+        tta_fraction: float = 1.0,
+        batching: Batching | None = None,
+        on_batch: Callable[[int], None] | None = None,
+    ) -> None:
+        self.classifier = classifier.eval()
+        self.coming = 0
+        self._runtime = runtime
+        self._tta, self._tta_fraction = tta, tta_fraction
+        self._is_twofold = tta_fraction < 1 and NUM_VIEWS[tta] > 1
+        self._batching = batching or Batching()
+        self._on_batch = on_batch
+        self._queue: deque[_Job] = deque()
+        self._queued = 0  # images
+        self._wanted = 1  # images that the thread waits for
+        self._last = 1  # images of the last batch
+        self._is_closed = False
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._work, name="podium-network", daemon=True)
+        self._thread.start()
+
+    async def ask(self, pixels: Pixels, *, heat: bool = False, heat_class: int | None = None) -> Answer:
+        """What the network says of uint8 (B, H, W, 3). Cancelled before its turn, it costs nothing.
+
+        Args:
+            pixels: of the size that the classifier takes.
+            heat: whether heat maps are wanted.
+            heat_class: of which class; None: of each image's most probable.
+
+        Raises:
+            RuntimeError: the engine is closed.
+        """
+        job = _Job(pixels, heat, heat_class, asyncio.get_running_loop().create_future())
+        with self._changed:
+            if self._is_closed:
+                raise RuntimeError("The engine is closed.")
+            self._queue.append(job)
+            self._queued += len(pixels)
+            if self._queued >= self._wanted:
+                self._changed.notify()
+        return await job.future
+
+    def close(self) -> None:
+        """Answers what was asked, then ends the thread."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify()
+        self._thread.join()
+
+    # ---- the thread
+
+    def _work(self) -> None:
+        torch.set_num_threads(self._runtime.num_threads)  # it holds for the thread that calls it
+        while jobs := self._next():
+            jobs = [job for job in jobs if not job.future.cancelled()]
+            if not jobs:
+                continue
+            try:
+                self._answer(jobs)
+            except BaseException as error:  # whatever it is, whoever waits must hear it, and the thread must live
+                for job in jobs:
+                    job.answer(error)
+
+    def _next(self) -> list[_Job]:
+        """The next batch: whole requests, until it is full. Empty: the engine is closed, and all is answered."""
+        with self._changed:
+            self._wanted = 1
+            while not self._queue and not self._is_closed:
+                self._changed.wait()
+            deadline = time.monotonic() + self._batching.max_wait_seconds
+            while not self._is_closed:
+                expected = max(self._last, self._queued + self.coming)
+                self._wanted = min(self._batching.max_images, expected)
+                left = deadline - time.monotonic()
+                if self._queued >= self._wanted or left <= 0:
+                    break
+                self._changed.wait(left)
+            jobs: list[_Job] = []
+            num_images = 0
+            while self._queue and num_images < self._batching.max_images:
+                jobs.append(self._queue.popleft())
+                num_images += len(jobs[-1].pixels)
+            self._queued -= num_images
+            self._last = max(1, num_images)
+        return jobs
+
+    def _answer(self, jobs: Sequence[_Job]) -> None:
+        """Logits of all together, then the heat maps of those that want some."""
+        joined = np.concatenate([job.pixels for job in jobs])
+        pixels = torch.from_numpy(joined).to(self._runtime.device).permute(0, 3, 1, 2)  # (B, 3, H, W), channels_last
+        sizes = [len(job.pixels) for job in jobs]
+        logits = self._logits(pixels, sizes)
+        if self._on_batch is not None:
+            self._on_batch(len(joined))
+        start = 0
+        later: list[tuple[_Job, Floats, Tensor]] = []
+        for job, size in zip(jobs, sizes, strict=True):
+            own = logits[start : start + size]
+            if job.wants_heat:
+                later.append((job, own, pixels[start : start + size]))
+            else:
+                job.answer(Answer(own))
+            start += size
+        for job, own, some in later:
+            if not job.future.cancelled():
+                job.answer(self._with_heat(job, own, some))
+
+    def _logits(self, pixels: Tensor, sizes: Sequence[int]) -> Floats:
+        """float32 (B, K); each request's images as if they had come alone."""
+        with torch.inference_mode(), self._runtime.autocast():
+            first = self._forward(pixels, "none" if self._is_twofold else self._tta)
+            if not self._is_twofold:
+                return first.cpu().numpy()
+            logits = first.cpu().numpy()
+            rows, start = [], 0
+            for size in sizes:
+                count = round(size * self._tta_fraction)
+                rows.append(start + least_sure(logits[start : start + size], count))
+                start += size
+            chosen = torch.from_numpy(np.concatenate(rows))
+            if len(chosen):
+                again = self._forward(pixels[chosen], self._tta, first[chosen])
+                logits[chosen] = again.cpu().numpy()
+            return logits
+
+    def _forward(self, pixels: Tensor, tta: str, first: Tensor | None = None) -> Tensor:
+        """As `logits_with_tta`, a batch at a time."""
+        most = self._batching.max_images
+        parts = [
+            logits_with_tta(self.classifier, some, tta, None if first is None else first[start : start + most])
+            for start, some in zip(range(0, len(pixels), most), pixels.split(most), strict=True)
+        ]
+        return (parts[0] if len(parts) == 1 else torch.cat(parts)).float()
+
+    def _with_heat(self, job: _Job, logits: Floats, pixels: Tensor) -> Answer:
+        classes = logits.argmax(1) if job.heat_class is None else np.full(len(logits), job.heat_class)
+        chosen = torch.from_numpy(classes).to(pixels.device)
+        heats = [
+            grad_cam(self.classifier, some, few, _HEAT_SIDE).cpu().numpy()
+            for some, few in zip(pixels.split(_HEATS_AT_ONCE), chosen.split(_HEATS_AT_ONCE), strict=True)
+        ]
+        return Answer(logits, np.concatenate(heats), classes)
