@@ -7,6 +7,7 @@ from podium.api.gluon import export_gluon, import_gluon
 from podium.api.jobs import open_run
 from podium.api.reporting import report
 from podium.api.results import evaluate, predict, predict_files, submit
+from podium.api.serving import check_servable, serve
 from podium.api.training import check_resumable, differences, resume, runtime_of, train
 from podium.checkup import Checkup, doctor
 
@@ -14,6 +15,7 @@ __all__ = [
     "Checkup",
     "Comparison",
     "check_resumable",
+    "check_servable",
     "classifier_of",
     "compare",
     "differences",
@@ -29,6 +31,7 @@ __all__ = [
     "report",
     "resume",
     "runtime_of",
+    "serve",
     "submit",
     "train",
 ]

@@ -16,6 +16,7 @@ from podium.cli import (
     listings,
     predict,
     report,
+    serve,
     shard,
     submit,
     train,
@@ -40,6 +41,7 @@ app.command()(evaluate.evaluate)
 app.command()(submit.submit)
 app.command()(predict.predict)
 app.command()(report.report)
+app.command()(serve.serve)
 app.command()(compare.compare)
 app.command()(export.export)
 app.command()(import_gluon.import_gluon)

@@ -244,7 +244,7 @@ class Engine:
         most = self._batching.max_images
         parts = [
             logits_with_tta(self.classifier, some, tta, None if first is None else first[start : start + most])
-            for start, some in zip(range(0, len(pixels), most), pixels.split(most), strict=True)
+            for start, some in zip(range(0, len(pixels), most), torch.split(pixels, most), strict=True)
         ]
         return (parts[0] if len(parts) == 1 else torch.cat(parts)).float()
 
@@ -253,6 +253,6 @@ class Engine:
         chosen = torch.from_numpy(classes).to(pixels.device)
         heats = [
             grad_cam(self.classifier, some, few, _HEAT_SIDE).cpu().numpy()
-            for some, few in zip(pixels.split(_HEATS_AT_ONCE), chosen.split(_HEATS_AT_ONCE), strict=True)
+            for some, few in zip(torch.split(pixels, _HEATS_AT_ONCE), torch.split(chosen, _HEATS_AT_ONCE), strict=True)
         ]
         return Answer(logits, np.concatenate(heats), classes)

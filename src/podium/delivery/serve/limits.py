@@ -73,7 +73,7 @@ class Admission:
     def request(self) -> Iterator[Held]:
         """Lets a request in. Raises Refusal: the server is full, or about to stop."""
         if self.closing:
-            raise Refusal(503, "The server is about to stop. Ask again soon.", _retry() | {"Connection": "close"})
+            raise Refusal(503, "The server is about to stop. Ask again soon.", _retry())
         if self.in_flight >= self.limits.max_in_flight:
             raise Refusal(
                 503, f"The server is busy: {self.limits.max_in_flight} requests are in flight. Ask again.", _retry()

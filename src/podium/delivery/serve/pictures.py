@@ -42,7 +42,9 @@ class Picture:
 
 
 def read_picture(upload: Upload, where: str, preprocessing: Preprocessing, limits: Limits) -> Picture:
-    """Decodes an image as `podium predict` does. Its size is looked at first, so that no memory is taken for too large a one.
+    """Decodes an image as `podium predict` does.
+
+    Its size is looked at first, so that no memory is taken for too large a one.
 
     Args:
         upload: the file.

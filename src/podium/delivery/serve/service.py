@@ -1,0 +1,192 @@
+"""What is served: a run's classifier with its engine, limits, card and counts. A request's body in, an answer out."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from starlette.requests import ClientDisconnect, Request
+
+from podium.delivery.report.pictures import heat_uri
+from podium.delivery.serve.body import content_type_of, files_in, read_body
+from podium.delivery.serve.card import card_of
+from podium.delivery.serve.engine import Answer, Batching, Engine, verdict
+from podium.delivery.serve.limits import Admission, Limits, Refusal
+from podium.delivery.serve.metrics import Metrics
+from podium.delivery.serve.pictures import Picture, read_picture
+from podium.delivery.serve.schemas import Serving
+from podium.evaluation import Predictions
+from podium.models import Classifier
+from podium.run import Run
+from podium.runtime import Runtime
+
+__all__ = ["Service"]
+
+T = TypeVar("T")
+
+_MOST_DECODERS = 4
+
+
+class Service:
+    """A run that answers requests.
+
+    Args:
+        run: a finished one.
+        classifier: the run's.
+        runtime: device, precision and threads.
+        tta: "recipe": the run's own test-time augmentation, so that the answer is `podium predict`'s; or its name.
+        limits: what is taken.
+        batching: how requests are put together.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        classifier: Classifier,
+        runtime: Runtime,
+        *,
+        tta: str = "recipe",
+        limits: Limits | None = None,
+        batching: Batching | None = None,
+    ) -> None:
+        self.run = run
+        self.limits = limits or Limits()
+        self.admission = Admission(self.limits)
+        batching = batching or Batching()
+        is_own = tta == "recipe"
+        tta, fraction = (run.recipe.tta, run.recipe.tta_fraction) if is_own else (tta, 1.0)
+        self.card = card_of(
+            run,
+            classifier,
+            Serving(
+                device=runtime.device.type,
+                precision=str(runtime.compute_dtype).removeprefix("torch."),
+                num_threads=runtime.num_threads,
+                tta=tta,
+                tta_fraction=fraction,
+                max_batch=batching.max_images,
+                max_bytes=self.limits.max_bytes,
+                max_pixels=self.limits.max_pixels,
+                max_images=self.limits.max_images,
+                max_in_flight=self.limits.max_in_flight,
+            ),
+        )
+        self.metrics = Metrics(
+            {"version": self.card.versions["podium"], "recipe": self.card.recipe, "model": self.card.model},
+            lambda: self.admission.in_flight,
+        )
+        classifier = classifier.to(runtime.device)
+        self._preprocessing = classifier.preprocessing
+        self._decoders = ThreadPoolExecutor(
+            min(_MOST_DECODERS, os.cpu_count() or 1), "podium-decode", torch.set_num_threads, (1,)
+        )
+        self._engine = Engine(
+            classifier,
+            runtime,
+            tta=tta,
+            tta_fraction=fraction,
+            batching=batching,
+            on_batch=self.metrics.batches.add,
+        )
+
+    async def warm_up(self) -> None:
+        """Sends a picture through, so that the first request isn't the slow one."""
+        blank = np.zeros((1, *self._preprocessing.image_size, 3), np.uint8)
+        await self._engine.ask(blank)
+
+    def close(self) -> None:
+        """Answers what was asked, then ends the threads."""
+        self._engine.close()
+        self._decoders.shutdown(cancel_futures=True)
+
+    async def predict(self, request: Request, *, top: int, heat_map: bool, of: str | None) -> dict[str, Any]:
+        """What `PredictAnswer` describes, as plain values.
+
+        Args:
+            request: its body not read yet.
+            top: how many classes of each image.
+            heat_map: whether heat maps are wanted.
+            of: the class that they are to be of; None: each image's most probable.
+
+        Raises:
+            Refusal: as the limits say, and of images that can't be read.
+            ClientDisconnect: the client went away.
+        """
+        with self.admission.request() as held:
+            if of is not None and not heat_map:
+                raise Refusal(422, "of is the class of a heat map: ask for one with heat_map=true, or leave it out.")
+            heat_class = self._class_number(of)
+            _, boundary = content_type_of(request)
+            body = await read_body(request, self.limits, held)
+            work = asyncio.create_task(self._work(body, boundary, heat_map, heat_class))
+            del body
+            pictures, answer = await _unless_gone(request, work)
+        self.metrics.images += len(pictures)
+        return {"images": self._described(pictures, answer, top)}
+
+    async def _work(
+        self, body: bytes, boundary: bytes | None, heat_map: bool, heat_class: int | None
+    ) -> tuple[list[Picture], Answer]:
+        loop = asyncio.get_running_loop()
+        self._engine.coming += 1
+        try:
+            pictures = await loop.run_in_executor(self._decoders, self._read, body, boundary)
+        finally:
+            self._engine.coming -= 1
+        pixels = np.stack([picture.pixels for picture in pictures])
+        return pictures, await self._engine.ask(pixels, heat=heat_map, heat_class=heat_class)
+
+    def _read(self, body: bytes, boundary: bytes | None) -> list[Picture]:
+        """In a thread of its own: a form and its images."""
+        uploads = files_in(body, boundary, self.limits)
+        found = []
+        for number, upload in enumerate(uploads, 1):
+            where = upload.name or ("The image" if boundary is None else f"Image {number}")
+            found.append(read_picture(upload, where, self._preprocessing, self.limits))
+        return found
+
+    def _described(self, pictures: Sequence[Picture], answer: Answer, top: int) -> list[dict[str, Any]]:
+        classes = self._preprocessing.classes
+        names = np.array([picture.name or "" for picture in pictures])
+        chances = Predictions(names, classes, answer.logits).probabilities
+        best = np.argsort(-chances, axis=1, kind="stable")[:, :top].tolist()
+        found = []
+        for place, picture in enumerate(pictures):
+            heat = None
+            if answer.heats is not None and answer.heat_classes is not None:
+                of = classes[answer.heat_classes[place]]
+                heat = {"of": of, "png": heat_uri(answer.heats[place]), "part": picture.part}
+            named = [{"name": classes[k], "probability": round(float(chances[place, k]), 6)} for k in best[place]]
+            unknown = verdict(self.run, answer.logits[place])
+            found.append({"name": picture.name, "classes": named, "unknown": unknown, "heat_map": heat})
+        return found
+
+    def _class_number(self, name: str | None) -> int | None:
+        if name is None:
+            return None
+        if name not in self._preprocessing.classes:
+            raise Refusal(422, f"of={name[:100]!r}: there is no such class. GET /model lists them.")
+        return self._preprocessing.classes.index(name)
+
+
+async def _unless_gone(request: Request, work: asyncio.Task[T]) -> T:
+    """The work's result; the work is given up when the client goes away. Raises ClientDisconnect then."""
+    gone = asyncio.create_task(_wait_until_gone(request))
+    try:
+        await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            raise ClientDisconnect
+        return work.result()
+    finally:
+        work.cancel()
+        gone.cancel()
+
+
+async def _wait_until_gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
