@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from starlette.requests import ClientDisconnect, Request
 
-from podium.delivery.report.pictures import heat_uri
 from podium.delivery.serve.body import content_type_of, files_in, read_body
 from podium.delivery.serve.card import card_of
 from podium.delivery.serve.engine import Answer, Batching, Engine, verdict
+from podium.delivery.serve.heat import heat_png
 from podium.delivery.serve.limits import Admission, Limits, Refusal
 from podium.delivery.serve.metrics import Metrics
 from podium.delivery.serve.pictures import Picture, read_picture
@@ -146,7 +146,7 @@ class Service:
         uploads = files_in(body, boundary, self.limits)
         found = []
         for number, upload in enumerate(uploads, 1):
-            where = upload.name or ("The image" if boundary is None else f"Image {number}")
+            where = upload.name or ("The file" if boundary is None else f"File {number}")
             found.append(read_picture(upload, where, self._preprocessing, self.limits))
         return found
 
@@ -160,7 +160,7 @@ class Service:
             heat = None
             if answer.heats is not None and answer.heat_classes is not None:
                 of = classes[answer.heat_classes[place]]
-                heat = {"of": of, "png": heat_uri(answer.heats[place]), "part": picture.part}
+                heat = {"of": of, "png": heat_png(answer.heats[place]), "part": picture.part}
             named = [{"name": classes[k], "probability": round(float(chances[place, k]), 6)} for k in best[place]]
             unknown = verdict(self.run, answer.logits[place])
             found.append({"name": picture.name, "classes": named, "unknown": unknown, "heat_map": heat})

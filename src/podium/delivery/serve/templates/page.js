@@ -174,11 +174,9 @@ function showTools() {
 }
 
 function take(files) {
-  for (const file of files) {
-    const result = new Result(file);
-    results.prepend(result.element);
-    result.run();
-  }
+  const some = [...files].map((file) => new Result(file));
+  results.prepend(...some.map((result) => result.element));
+  some.forEach((result) => result.run());
   showTools();
 }
 
