@@ -4,15 +4,12 @@ import asyncio
 
 import pytest
 import torch
+from fastapi.testclient import TestClient
 
+from podium.delivery.serve import Batching, Limits, Service, make_app
 from podium.models import Classifier
 from podium.runtime import Runtime
 
-pytest.importorskip("fastapi", reason="the server's packages aren't installed")
-
-from fastapi.testclient import TestClient  # noqa: E402
-
-from podium.delivery.serve import Batching, Limits, Service, make_app  # noqa: E402
 
 LIMITS = Limits(max_bytes=200_000, max_pixels=100_000, max_images=3, max_in_flight=4)
 

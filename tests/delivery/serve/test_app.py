@@ -2,6 +2,7 @@ import asyncio
 import base64
 import io
 import re
+import threading
 
 import httpx
 import numpy as np
@@ -46,7 +47,9 @@ def test_one_image_gets_what_predict_says(client, tiny_run, pictures, runtime):
     chances = [one["probability"] for one in image["classes"]]
     assert chances == sorted(chances, reverse=True)
     named = {one["name"]: one["probability"] for one in image["classes"]}
-    assert named == pytest.approx(dict(zip(expected.classes, expected.probabilities[0].tolist(), strict=True)), abs=1e-5)
+    assert named == pytest.approx(
+        dict(zip(expected.classes, expected.probabilities[0].tolist(), strict=True)), abs=1e-5
+    )
     assert image["name"] is None
     assert image["heat_map"] is None
     assert image["unknown"] is None
@@ -223,6 +226,44 @@ def test_a_server_that_stops_takes_no_more(tiny_run, service_of, run_async):
     with pytest.raises(Refusal), service.admission.request():
         pass
     service.close()
+
+
+def test_who_is_gone_is_not_asked_about(tiny_run, service_of, run_async, monkeypatch):
+    service = service_of(tiny_run)
+    app = make_app(service)
+    may_go, read = threading.Event(), service._read
+
+    def slow(*given):
+        assert may_go.wait(60)
+        return read(*given)
+
+    monkeypatch.setattr(service, "_read", slow)
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/predict",
+        "query_string": b"",
+        "headers": [(b"content-type", b"image/png")],
+    }
+    messages = [{"type": "http.request", "body": picture_bytes()}, {"type": "http.disconnect"}]
+    sent = []
+
+    async def receive():
+        return messages.pop(0)
+
+    async def send(message):
+        sent.append(message)
+
+    async def ask():
+        await app(scope, receive, send)
+        assert service.admission.in_flight == 0
+        may_go.set()
+        await asyncio.sleep(0.1)
+
+    run_async(ask())
+    service.close()
+    assert sent[0]["status"] == 499
+    assert service.metrics.batches.lines("x")[-1] == "x_count 0"
 
 
 # ---- the page
