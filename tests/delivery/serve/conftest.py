@@ -10,7 +10,6 @@ from podium.delivery.serve import Batching, Limits, Service, make_app
 from podium.models import Classifier
 from podium.runtime import Runtime
 
-
 LIMITS = Limits(max_bytes=200_000, max_pixels=100_000, max_images=3, max_in_flight=4)
 
 
