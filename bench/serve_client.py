@@ -2,8 +2,8 @@
 
 python bench/serve_client.py PORT CLIENTS REQUESTS < bodies
 
-Reads bodies from stdin as JSON (base64 strings) and prints one JSON object: seconds, latencies, statuses. One thread with
-a selector, so that on a small machine the server has the cores.
+Reads bodies from stdin as JSON (base64 strings) and prints one JSON object: seconds, latencies, statuses. One thread
+with a selector, so that on a small machine the server has the cores. Where the server hangs up, it asks again.
 """
 
 import base64
@@ -24,6 +24,7 @@ class Connection:
         self._got = b""
 
     def ask(self, request: bytes) -> None:
+        """Sends a request."""
         self.began = time.perf_counter()
         self._got = b""
         self.socket.sendall(request)
@@ -32,7 +33,7 @@ class Connection:
         """Reads what is there: the status, or None while the answer isn't whole."""
         piece = self.socket.recv(65536)
         if not piece:
-            raise ConnectionError("the server hung up")
+            raise ConnectionError
         self._got += piece
         end = self._got.find(b"\r\n\r\n")
         if end < 0:
@@ -58,7 +59,16 @@ def run(port: int, num_clients: int, num_requests: int, bodies: list[bytes]) -> 
     while len(latencies) < num_requests:
         for key, _ in selector.select(60):
             connection = key.data
-            status = connection.answered()
+            try:
+                status = connection.answered()
+            except ConnectionError:
+                statuses["hung up"] = statuses.get("hung up", 0) + 1
+                selector.unregister(connection.socket)
+                connection.socket.close()
+                connection = Connection(port)
+                selector.register(connection.socket, selectors.EVENT_READ, connection)
+                connection.ask(requests[sent % len(requests)])
+                continue
             if status is None:
                 continue
             latencies.append(time.perf_counter() - connection.began)

@@ -1,5 +1,6 @@
 """podium serve."""
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -38,6 +39,8 @@ def serve(
     if run is None:  # the weights that ship will stand here
         raise RunError("Which network? Name a RUN; `podium runs` lists those there are.")
 
+    # threads of a network that wait for each other are to sleep: the requests need the cores
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from podium import api, runtime
     from podium.cli.display import out
     from podium.run import Run

@@ -1,5 +1,6 @@
 import asyncio
 import threading
+from concurrent.futures import Executor
 
 import numpy as np
 import pytest
@@ -38,6 +39,31 @@ class Net(nn.Module):
         return self.head(self.conv(x).amax((2, 3)))
 
 
+class AtOnce(Executor):
+    """Reads before it returns."""
+
+    def submit(self, call, /, *given):
+        call(*given)
+
+
+class Later(Executor):
+    """Reads when it is told to."""
+
+    def __init__(self):
+        self.calls = []
+
+    def submit(self, call, /, *given):
+        self.calls.append(lambda: call(*given))
+
+
+def asks(engine, pixels, readers=None, **options):
+    return engine.ask(readers or AtOnce(), lambda: pixels, **options)
+
+
+async def answer_of(engine, pixels, **options):
+    return await asks(engine, pixels, **options)
+
+
 @pytest.fixture
 def classifier():
     return Classifier("toy", Net(), Preprocessing(CLASSES, (8, 8), (0.5,) * 3, (0.25,) * 3)).eval()
@@ -72,7 +98,7 @@ def test_each_request_gets_what_predict_says_of_it_alone(engine_of, classifier, 
     requests = [pixels_of(num, seed=num) for num in (1, 4, 2, 7, 12)]
 
     async def ask():
-        return await asyncio.gather(*(engine.ask(pixels) for pixels in requests))
+        return await asyncio.gather(*(asks(engine, pixels) for pixels in requests))
 
     for pixels, answer in zip(requests, run_async(ask()), strict=True):
         expected = predicted(classifier, pixels, runtime, tta=tta, tta_fraction=fraction)
@@ -84,10 +110,9 @@ def test_requests_that_come_while_it_computes_go_together(engine_of, classifier,
 
     async def ask():
         net.may_go.clear()
-        first = asyncio.create_task(engine.ask(pixels_of(1)))
+        first = asks(engine, pixels_of(1))
         await asyncio.to_thread(net.began.wait)
-        others = [asyncio.create_task(engine.ask(pixels_of(1, seed))) for seed in range(20)]
-        await asyncio.sleep(0)
+        others = [asks(engine, pixels_of(1, seed)) for seed in range(20)]
         net.may_go.set()
         await asyncio.gather(first, *others)
 
@@ -98,48 +123,70 @@ def test_requests_that_come_while_it_computes_go_together(engine_of, classifier,
 def test_a_request_alone_does_not_wait(engine_of, run_async):
     engine = engine_of(max_wait_seconds=3600)
     for _ in range(3):
-        run_async(engine.ask(pixels_of(1)))
+        run_async(answer_of(engine, pixels_of(1)))
 
 
 def test_it_waits_for_what_is_on_its_way(engine_of, classifier, run_async):
     engine = engine_of(max_wait_seconds=3600)
 
     async def ask():
-        engine.coming = 1
-        first = asyncio.create_task(engine.ask(pixels_of(1)))
+        readers = Later()
+        second = asks(engine, pixels_of(1), readers)
+        first = asks(engine, pixels_of(1))
         await asyncio.sleep(0.05)
         assert not first.done()
-        engine.coming = 0
-        await asyncio.gather(first, engine.ask(pixels_of(1)))
+        readers.calls[0]()
+        await asyncio.gather(first, second)
 
     run_async(ask())
     assert classifier.network.seen == [2]
 
 
 def test_it_does_not_wait_for_ever(engine_of, run_async):
-    engine = engine_of(max_wait_seconds=0.05)
-    engine.coming = 5  # which never come
-    run_async(engine.ask(pixels_of(1)))
+    engine, readers = engine_of(max_wait_seconds=0.05), Later()
+
+    async def ask():
+        late = asks(engine, pixels_of(1), readers)
+        await asks(engine, pixels_of(1))
+        readers.calls[0]()
+        await late
+
+    run_async(ask())
+
+
+def test_what_can_not_be_read_keeps_nobody_waiting(engine_of, run_async):
+    engine = engine_of(max_wait_seconds=3600)
+
+    def read():
+        raise ValueError("no image")
+
+    async def ask():
+        with pytest.raises(ValueError, match="no image"):
+            await engine.ask(AtOnce(), read)
+        await asks(engine, pixels_of(1))
+
+    run_async(ask())
 
 
 def test_who_is_gone_costs_nothing(engine_of, classifier, run_async):
-    net, engine = classifier.network, engine_of()
+    net, engine, unread = classifier.network, engine_of(), []
 
     async def ask():
         net.may_go.clear()
-        first = asyncio.create_task(engine.ask(pixels_of(1)))
+        first, readers = asks(engine, pixels_of(1)), Later()
         await asyncio.to_thread(net.began.wait)
-        gone = [asyncio.create_task(engine.ask(pixels_of(1), heat=True)) for _ in range(5)]
-        stays = asyncio.create_task(engine.ask(pixels_of(1)))
-        await asyncio.sleep(0)
+        gone = [asks(engine, pixels_of(1), heat=True) for _ in range(5)]
+        gone.append(engine.ask(readers, unread.append))
+        stays = asks(engine, pixels_of(1))
         for one in gone:
             one.cancel()
-        await asyncio.sleep(0)
+        readers.calls[0]()
         net.may_go.set()
         await asyncio.gather(first, stays)
 
     run_async(ask())
     assert net.seen == [1, 1]
+    assert unread == []
 
 
 def test_a_fault_is_told_to_all_and_survived(engine_of, classifier, run_async):
@@ -147,9 +194,9 @@ def test_a_fault_is_told_to_all_and_survived(engine_of, classifier, run_async):
 
     async def ask():
         net.fails = True
-        answers = await asyncio.gather(*(engine.ask(pixels_of(1)) for _ in range(3)), return_exceptions=True)
+        answers = await asyncio.gather(*(asks(engine, pixels_of(1)) for _ in range(3)), return_exceptions=True)
         net.fails = False
-        return answers, await engine.ask(pixels_of(1))
+        return answers, await asks(engine, pixels_of(1))
 
     answers, after = run_async(ask())
     assert [type(answer) for answer in answers] == [ValueError] * 3
@@ -161,23 +208,27 @@ def test_closing_answers_what_was_asked(engine_of, classifier, run_async):
 
     async def ask():
         net.may_go.clear()
-        asked = [asyncio.create_task(engine.ask(pixels_of(1, seed))) for seed in range(3)]
+        asked, readers = [asks(engine, pixels_of(1, seed)) for seed in range(3)], Later()
+        asked.append(asks(engine, pixels_of(1), readers))
         await asyncio.to_thread(net.began.wait)
         closing = asyncio.create_task(asyncio.to_thread(engine.close))
         net.may_go.set()
+        await asyncio.gather(*asked[:3])
+        assert not closing.done()
+        readers.calls[0]()
         await closing
-        await asyncio.gather(*asked)
+        await asked[3]
         with pytest.raises(RuntimeError, match="closed"):
-            await engine.ask(pixels_of(1))
+            asks(engine, pixels_of(1))
 
     run_async(ask())
-    assert net.seen == [1, 1, 1]
+    assert net.seen == [1, 1, 1, 1]
 
 
 @pytest.mark.parametrize("heat_class", [None, 2])
 def test_heat_maps_are_grad_cam_s(engine_of, classifier, run_async, heat_class):
     pixels = pixels_of(6)
-    answer = run_async(engine_of().ask(pixels, heat=True, heat_class=heat_class))
+    answer = run_async(answer_of(engine_of(), pixels, heat=True, heat_class=heat_class))
     classes = answer.logits.argmax(1) if heat_class is None else np.full(6, 2)
     assert np.array_equal(answer.heat_classes, classes)
     expected = grad_cam(classifier, torch.from_numpy(pixels).permute(0, 3, 1, 2), torch.from_numpy(classes), 4)
@@ -192,13 +243,13 @@ def test_who_wants_no_heat_map_does_not_wait_for_another_s(engine_of, classifier
         return torch.zeros(len(pixels), side, side)
 
     monkeypatch.setattr("podium.delivery.serve.engine.grad_cam", slow)
-    engine = engine_of(max_wait_seconds=0.2)
+    engine, readers = engine_of(max_wait_seconds=3600), Later()
 
     async def ask():
-        engine.coming = 1
-        with_heat = asyncio.create_task(engine.ask(pixels_of(1), heat=True))
-        await asyncio.sleep(0)
-        await engine.ask(pixels_of(1))
+        without = asks(engine, pixels_of(1), readers)
+        with_heat = asks(engine, pixels_of(1), heat=True)
+        readers.calls[0]()
+        await without
         assert not with_heat.done()
         may_go.set()
         await with_heat

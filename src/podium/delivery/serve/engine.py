@@ -13,7 +13,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from concurrent.futures import Executor
+from contextlib import suppress
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +33,7 @@ __all__ = ["Answer", "Batching", "Engine", "verdict"]
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 
+_NOTHING = np.empty((0, 0, 0, 3), np.uint8)
 _HEATS_AT_ONCE = 4  # images of which all that the network computes is kept, for the gradient
 _HEAT_SIDE = 4  # places of a heat map at least, where the network has such; as in the report
 
@@ -79,19 +82,26 @@ class _Job:
     wants_heat: bool
     heat_class: int | None
     future: asyncio.Future[Answer]
-    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
-
-    def answer(self, value: Answer | BaseException) -> None:
-        self.loop.call_soon_threadsafe(_settle, self.future, value)
 
 
-def _settle(future: asyncio.Future[Answer], value: Answer | BaseException) -> None:
-    if future.done():  # its client is gone
-        return
-    if isinstance(value, BaseException):
-        future.set_exception(value)
-    else:
-        future.set_result(value)
+def _tell(told: Sequence[tuple[_Job, Answer | BaseException]]) -> None:
+    """Wakes those who wait, of each event loop all at once: to wake it costs as much as to decode a small image."""
+    loops: dict[asyncio.AbstractEventLoop, list[tuple[_Job, Answer | BaseException]]] = {}
+    for job, value in told:
+        loops.setdefault(job.future.get_loop(), []).append((job, value))
+    for loop, some in loops.items():
+        with suppress(RuntimeError):  # it is closed, so nobody waits
+            loop.call_soon_threadsafe(_settle, some)
+
+
+def _settle(told: Sequence[tuple[_Job, Answer | BaseException]]) -> None:
+    for job, value in told:
+        if job.future.done():  # its client is gone
+            continue
+        if isinstance(value, BaseException):
+            job.future.set_exception(value)
+        else:
+            job.future.set_result(value)
 
 
 class Engine:
@@ -104,9 +114,6 @@ class Engine:
         tta_fraction: the part of a request's images, the least sure, that get all views, as of `predict_images`.
         batching: how requests are put together.
         on_batch: called with the number of images after each batch, in the engine's thread.
-
-    Attributes:
-        coming: requests that are about to be asked; set by whoever prepares them.
     """
 
     def __init__(
@@ -120,7 +127,6 @@ class Engine:
         on_batch: Callable[[int], None] | None = None,
     ) -> None:
         self.classifier = classifier.eval()
-        self.coming = 0
         self._runtime = runtime
         self._tta, self._tta_fraction = tta, tta_fraction
         self._is_twofold = tta_fraction < 1 and NUM_VIEWS[tta] > 1
@@ -128,6 +134,7 @@ class Engine:
         self._on_batch = on_batch
         self._queue: deque[_Job] = deque()
         self._queued = 0  # images
+        self._coming = 0  # requests whose images are being read
         self._wanted = 1  # images that the thread waits for
         self._last = 1  # images of the last batch
         self._is_closed = False
@@ -135,26 +142,46 @@ class Engine:
         self._thread = threading.Thread(target=self._work, name="podium-network", daemon=True)
         self._thread.start()
 
-    async def ask(self, pixels: Pixels, *, heat: bool = False, heat_class: int | None = None) -> Answer:
-        """What the network says of uint8 (B, H, W, 3). Cancelled before its turn, it costs nothing.
+    def ask(
+        self, readers: Executor, read: Callable[[], Pixels], *, heat: bool = False, heat_class: int | None = None
+    ) -> asyncio.Future[Answer]:
+        """What the network says of some images. Cancelled before its turn, it costs nothing.
+
+        From the readers' thread they go straight to the network's; the event loop has no part in it.
 
         Args:
-            pixels: of the size that the classifier takes.
+            readers: where the images are read.
+            read: gives uint8 (B, H, W, 3), of the size that the classifier takes. What it raises, the future does.
             heat: whether heat maps are wanted.
             heat_class: of which class; None: of each image's most probable.
 
         Raises:
             RuntimeError: the engine is closed.
         """
-        job = _Job(pixels, heat, heat_class, asyncio.get_running_loop().create_future())
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         with self._changed:
             if self._is_closed:
                 raise RuntimeError("The engine is closed.")
-            self._queue.append(job)
-            self._queued += len(pixels)
-            if self._queued >= self._wanted:
+            self._coming += 1
+        readers.submit(self._prepare, read, _Job(_NOTHING, heat, heat_class, future))
+        return future
+
+    def _prepare(self, read: Callable[[], Pixels], job: _Job) -> None:
+        fault: BaseException | None = None
+        try:
+            if not job.future.cancelled():
+                job.pixels = read()
+        except BaseException as error:  # whoever waits must hear it
+            fault = error
+        with self._changed:
+            self._coming -= 1
+            if len(job.pixels):
+                self._queue.append(job)
+                self._queued += len(job.pixels)
+            if self._queued >= self._wanted or self._is_closed:
                 self._changed.notify()
-        return await job.future
+        if fault is not None:
+            _tell([(job, fault)])
 
     def close(self) -> None:
         """Answers what was asked, then ends the thread."""
@@ -174,18 +201,17 @@ class Engine:
             try:
                 self._answer(jobs)
             except BaseException as error:  # whatever it is, whoever waits must hear it, and the thread must live
-                for job in jobs:
-                    job.answer(error)
+                _tell([(job, error) for job in jobs])
 
     def _next(self) -> list[_Job]:
         """The next batch: whole requests, until it is full. Empty: the engine is closed, and all is answered."""
         with self._changed:
             self._wanted = 1
-            while not self._queue and not self._is_closed:
+            while not self._queue and not (self._is_closed and self._coming == 0):
                 self._changed.wait()
             deadline = time.monotonic() + self._batching.max_wait_seconds
             while not self._is_closed:
-                expected = max(self._last, self._queued + self.coming)
+                expected = max(self._last, self._queued + self._coming)
                 self._wanted = min(self._batching.max_images, expected)
                 left = deadline - time.monotonic()
                 if self._queued >= self._wanted or left <= 0:
@@ -209,17 +235,19 @@ class Engine:
         if self._on_batch is not None:
             self._on_batch(len(joined))
         start = 0
+        now: list[tuple[_Job, Answer]] = []
         later: list[tuple[_Job, Floats, Tensor]] = []
         for job, size in zip(jobs, sizes, strict=True):
             own = logits[start : start + size]
             if job.wants_heat:
                 later.append((job, own, pixels[start : start + size]))
             else:
-                job.answer(Answer(own))
+                now.append((job, Answer(own)))
             start += size
+        _tell(now)
         for job, own, some in later:
             if not job.future.cancelled():
-                job.answer(self._with_heat(job, own, some))
+                _tell([(job, self._with_heat(job, own, some))])
 
     def _logits(self, pixels: Tensor, sizes: Sequence[int]) -> Floats:
         """float32 (B, K); each request's images as if they had come alone."""

@@ -25,7 +25,7 @@ def open_socket(host: str, port: int) -> socket.socket:
     """A socket that listens; port 0 takes a free one. Raises ServeError."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        # with its protocol named, or asyncio wouldn't know it for TCP, and each answer would wait 40 ms for its second half
+        # unless its protocol is named, asyncio doesn't know it for TCP: an answer's second half would wait for 40 ms
         listener = socket.socket(family, kind, protocol)
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from starlette.requests import ClientDisconnect, Request
 
@@ -97,7 +98,7 @@ class Service:
     async def warm_up(self) -> None:
         """Sends a picture through, so that the first request isn't the slow one."""
         blank = np.zeros((1, *self._preprocessing.image_size, 3), np.uint8)
-        await self._engine.ask(blank)
+        await self._engine.ask(self._decoders, lambda: blank)
 
     def close(self) -> None:
         """Answers what was asked, then ends the threads."""
@@ -123,23 +124,16 @@ class Service:
             heat_class = self._class_number(of)
             _, boundary = content_type_of(request)
             body = await read_body(request, self.limits, held)
-            work = asyncio.create_task(self._work(body, boundary, heat_map, heat_class))
-            del body
-            pictures, answer = await _unless_gone(request, work)
+            pictures: list[Picture] = []
+
+            def read() -> npt.NDArray[np.uint8]:
+                pictures.extend(self._read(body, boundary))
+                return np.stack([picture.pixels for picture in pictures])
+
+            asked = self._engine.ask(self._decoders, read, heat=heat_map, heat_class=heat_class)
+            answer = await _unless_gone(request, asked)
         self.metrics.images += len(pictures)
         return {"images": self._described(pictures, answer, top)}
-
-    async def _work(
-        self, body: bytes, boundary: bytes | None, heat_map: bool, heat_class: int | None
-    ) -> tuple[list[Picture], Answer]:
-        loop = asyncio.get_running_loop()
-        self._engine.coming += 1
-        try:
-            pictures = await loop.run_in_executor(self._decoders, self._read, body, boundary)
-        finally:
-            self._engine.coming -= 1
-        pixels = np.stack([picture.pixels for picture in pictures])
-        return pictures, await self._engine.ask(pixels, heat=heat_map, heat_class=heat_class)
 
     def _read(self, body: bytes, boundary: bytes | None) -> list[Picture]:
         """In a thread of its own: a form and its images."""
@@ -174,16 +168,17 @@ class Service:
         return self._preprocessing.classes.index(name)
 
 
-async def _unless_gone(request: Request, work: asyncio.Task[T]) -> T:
-    """The work's result; the work is given up when the client goes away. Raises ClientDisconnect then."""
+async def _unless_gone(request: Request, asked: asyncio.Future[T]) -> T:
+    """What was asked; it is given up when the client goes away. Raises ClientDisconnect then."""
     gone = asyncio.create_task(_wait_until_gone(request))
+    gone.add_done_callback(lambda _: asked.cancel())
     try:
-        await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
-        if not work.done():
-            raise ClientDisconnect
-        return work.result()
+        return await asked
+    except asyncio.CancelledError:
+        if gone.done() and not gone.cancelled():
+            raise ClientDisconnect from None
+        raise
     finally:
-        work.cancel()
         gone.cancel()
 
 
