@@ -194,6 +194,7 @@ class Engine:
 
     def _work(self) -> None:
         torch.set_num_threads(self._runtime.num_threads)  # it holds for the thread that calls it
+        torch.backends.cudnn.benchmark = False  # batches are of all sizes, and each new one would be tried out
         while jobs := self._next():
             jobs = [job for job in jobs if not job.future.cancelled()]
             if not jobs:
