@@ -6,6 +6,7 @@ from uploads import bomb, oriented, picture_bytes
 
 from podium.data.decode import decode
 from podium.data.fit import centred
+from podium.delivery.serve import pictures
 from podium.delivery.serve.body import Upload
 from podium.delivery.serve.limits import Limits, Refusal
 from podium.delivery.serve.pictures import read_picture
@@ -72,3 +73,15 @@ def test_a_file_cut_anywhere_is_read_or_refused(form):
     for end in range(0, len(data), max(1, len(data) // 60)):
         with suppress(Refusal):
             read(data[:end])
+
+
+def test_memory_of_large_images_goes_back(monkeypatch):
+    given = []
+    monkeypatch.setattr(pictures, "_LARGE", 2000)
+    monkeypatch.setattr(pictures, "_give_memory_back", lambda: given.append(1))
+    read(picture_bytes(height=20, width=100))
+    assert given == []
+    read(picture_bytes(height=21, width=100))
+    with suppress(Refusal):
+        read(picture_bytes(height=21, width=100)[:-30])
+    assert given == [1, 1]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import io
+import sys
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +26,7 @@ Share = tuple[float, float, float, float]
 """Left, top, right, bottom, as shares of the image's width and height."""
 
 _WHOLE: Share = (0.0, 0.0, 1.0, 1.0)
+_LARGE = 4_000_000  # pixels
 _ORIENTATION = 0x0112  # in EXIF; from 5 on, rows are seen as columns
 
 
@@ -61,6 +65,9 @@ def read_picture(upload: Upload, where: str, preprocessing: Preprocessing, limit
         pixels = fitted(upload.data, where, preprocessing.image_size)
     except ImageError as error:
         raise Refusal(422, str(error)) from error
+    finally:
+        if width * height > _LARGE:
+            _give_memory_back()
     part = _WHOLE
     if preprocessing.crops:
         left, top, right, bottom = middle(height, width, preprocessing.image_size)
@@ -87,3 +94,10 @@ def _size(data: bytes, where: str, limits: Limits) -> tuple[int, int]:
         raise Refusal(413, f"{where}: {width}x{height} pixels; more than {limits.max_pixels:,} are refused.")
     is_turned = image.format in ("JPEG", "TIFF") and image.getexif().get(_ORIENTATION, 1) >= 5
     return (height, width) if is_turned else (width, height)
+
+
+def _give_memory_back() -> None:
+    """Has glibc return what is free: Pillow's blocks of 16 MB are too small for it to do so by itself."""
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).malloc_trim(0)
