@@ -8,6 +8,7 @@
     ├── LoaderError              the processes that decode images: one died, or says nothing
     ├── RecipeError              a recipe's key or value
     ├── RunError                 a run folder: missing, damaged, or of another kind of data
+    ├── ServeError               the server: its packages are missing, or its address is taken
     ├── StorageError             the disk: full, not writable, gone
     ├── WeightsError             a file of weights: damaged, or of another network
     └── WorldError               the other processes of one training: missing, silent, or unlike this one
@@ -23,6 +24,7 @@ __all__ = [
     "PodiumError",
     "RecipeError",
     "RunError",
+    "ServeError",
     "StorageError",
     "TableError",
     "WeightsError",
@@ -60,6 +62,10 @@ class RecipeError(PodiumError):
 
 class RunError(PodiumError):
     """A run folder is missing, damaged, unfinished, or doesn't fit the data."""
+
+
+class ServeError(PodiumError):
+    """A server can't begin: its packages are missing, or it can't listen where it should."""
 
 
 class StorageError(PodiumError):

@@ -51,7 +51,9 @@ class Runtime:
         return torch.autocast(self.device.type, dtype=self.compute_dtype)
 
 
-def prepare(precision: str = "auto", *, device: str = "auto", num_threads: int | None = None) -> Runtime:
+def prepare(
+    precision: str = "auto", *, device: str = "auto", num_threads: int | None = None, keep_memory: bool = True
+) -> Runtime:
     """Chooses device and precision, and sets torch's threads and the allocator for this process.
 
     Where a launcher started several processes, it joins them; each takes the GPU of its local rank, or its share of the
@@ -61,6 +63,7 @@ def prepare(precision: str = "auto", *, device: str = "auto", num_threads: int |
         precision: "auto" (bf16 where the processor multiplies it natively), "bf16" or "fp32".
         device: "auto" (a GPU where there is one), or any name that torch knows.
         num_threads: within an operation; None: as many as there are cores for this process, or as OMP_NUM_THREADS says.
+        keep_memory: whether freed memory stays the process's, which is faster. What runs for weeks gives it back.
 
     Raises:
         WorldError: the other processes can't be joined, or there are more of them on this machine than GPUs.
@@ -71,7 +74,7 @@ def prepare(precision: str = "auto", *, device: str = "auto", num_threads: int |
         num_threads = default_threads(world.local_size)
     if num_threads is not None:
         torch.set_num_threads(num_threads)
-    if chosen.type == "cpu":
+    if chosen.type == "cpu" and keep_memory:
         _keep_freed_memory()
     if chosen.type == "cuda":
         torch.backends.cudnn.benchmark = True  # every batch has the same shape

@@ -11,6 +11,7 @@ from podium.api.pictures import Answer, predict_each, predict_files
 from podium.api.reporting import report
 from podium.api.reproduction import Reproduction, reproduce
 from podium.api.results import evaluate, predict
+from podium.api.serving import check_servable, serve
 from podium.api.submission import submit
 from podium.api.training import resume, train
 from podium.checkup import Checkup, doctor
@@ -22,6 +23,7 @@ __all__ = [
     "Comparison",
     "Reproduction",
     "check_resumable",
+    "check_servable",
     "classifier_of",
     "compare",
     "differences",
@@ -39,6 +41,7 @@ __all__ = [
     "reproduce",
     "resume",
     "runtime_of",
+    "serve",
     "submit",
     "train",
 ]

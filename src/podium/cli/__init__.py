@@ -18,6 +18,7 @@ from podium.cli import (
     predict,
     report,
     reproduce,
+    serve,
     shard,
     submit,
     train,
@@ -42,6 +43,7 @@ app.command()(evaluate.evaluate)
 app.command()(submit.submit)
 app.command()(predict.predict)
 app.command()(report.report)
+app.command()(serve.serve)
 app.command()(compare.compare)
 app.command()(reproduce.reproduce)
 app.command()(export.export)
