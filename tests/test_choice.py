@@ -2,6 +2,7 @@
 
 import json
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -150,3 +151,16 @@ def test_the_time_decides_the_epochs(tmp_path):
     with pytest.raises(RecipeError, match="epochs can't be set where --minutes are given"):
         podium.train("digits", minutes=1, settings={"epochs": 3}, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_what_is_expected_was_measured():
+    results = Path(__file__).parents[1] / "bench" / "results"
+    known = {name: json.loads((results / f"{name}.json").read_text())["figures"] for name in ("lengths", "cpu-speed")}
+    lengths = {(run["model"], run["epochs"]): run["accuracy"] for run in known["lengths"]["runs"]}
+    lengths["sprint", 11.0] = known["cpu-speed"]["competitors"]["sprint"]["accuracy_mean"]
+    of_two = json.loads((results / "sprint96-accuracy.json").read_text())["figures"]["accuracy_mean"]
+    lengths["sprint96", 36.0] = of_two
+    promised = {(model, epochs): accuracy for model, rows in MEASURED.items() for epochs, accuracy in rows}
+    assert promised.keys() == lengths.keys()
+    for key, accuracy in promised.items():
+        assert accuracy == pytest.approx(lengths[key], abs=6e-5)
