@@ -19,7 +19,7 @@ MEASURED: dict[str, list[tuple[float, float]]] = {
     "sprint96": [(36.0, 0.9567)],
 }
 """By network: epochs, and the accuracy on 5,000 held-out images of CIFAR-10. From bench/results/lengths.json, one run
-each, but for sprint's 11 epochs (cpu-speed.json, the mean of three) and sprint96's 36 (sprint96-accuracy.json, of two)."""
+each, but for sprint's 11 epochs (cpu-speed.json, mean of three) and sprint96's 36 (sprint96-accuracy.json, of two)."""
 
 _CIFAR_10 = {"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"}
 _ENOUGH = 40_000  # images to train on, of 50,000
