@@ -31,7 +31,7 @@ def test_it_serves_until_it_is_told_to_stop(tiny_run):
             with urllib.request.urlopen(request) as answer:
                 assert len(json.load(answer)["images"][0]["classes"]) == 1
             process.send_signal(signal.SIGINT)
-            _, err = process.communicate(timeout=60)
+            _, err = process.communicate(timeout=240)
         finally:
             process.kill()
     assert (process.returncode, err) == (0, "")

@@ -47,6 +47,6 @@ def run_async():
     """Runs a coroutine; fails where it hangs."""
 
     def run(coroutine):
-        return asyncio.run(asyncio.wait_for(coroutine, 60))
+        return asyncio.run(asyncio.wait_for(coroutine, 240))
 
     return run

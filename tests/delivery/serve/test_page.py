@@ -54,7 +54,7 @@ def page(browser, server):
     page.on("console", lambda line: faults.append(line.text) if "Content Security Policy" in line.text else None)
     page.on("dialog", lambda dialog: faults.append("a dialog"))
     page.on("request", lambda request: places.append(request.url))
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(120_000)
     page.goto(server.address)
     yield page
     context.close()
