@@ -5,6 +5,7 @@ from podium.api.compared import Comparison
 from podium.api.comparison import compare
 from podium.api.gluon import export_gluon, import_gluon
 from podium.api.jobs import open_run
+from podium.api.onnx import OnnxExport, export_onnx
 from podium.api.reporting import report
 from podium.api.results import evaluate, predict, predict_files, submit
 from podium.api.training import check_resumable, differences, resume, runtime_of, train
@@ -13,6 +14,7 @@ from podium.checkup import Checkup, doctor
 __all__ = [
     "Checkup",
     "Comparison",
+    "OnnxExport",
     "check_resumable",
     "classifier_of",
     "compare",
@@ -20,6 +22,7 @@ __all__ = [
     "doctor",
     "evaluate",
     "export_gluon",
+    "export_onnx",
     "import_gluon",
     "open",
     "open_for",
