@@ -148,11 +148,12 @@ def _accuracy(facts: CardFacts) -> str:
 
 def _use(facts: CardFacts) -> str:
     height, width = facts.preprocessing.image_size
-    fitted = (
-        "an image of another size is scaled so that its shorter side fits, and its middle is taken"
-        if facts.preprocessing.crops
-        else "an image of another size is resized, whatever its proportions"
-    )
+    if facts.preprocessing.crops:
+        fitted = "of an image of another size take the middle, seven eighths of what has the right form, and resize it"
+        load = f"ImageOps.fit(image, ({width}, {height}), Image.Resampling.BILINEAR, bleed=1 / 16)"
+    else:
+        fitted = "resize an image of another size, whatever its proportions"
+        load = f"image.resize(({width}, {height}), Image.Resampling.BILINEAR)"
     return f"""\
 Input `images`: uint8, N×{height}×{width}×3, RGB, any N; {fitted}. Mean and standard deviation are inside.
 Outputs: `probabilities` and `logits`, float32, N×{len(facts.preprocessing.classes)}. {_views(facts.tta)}
@@ -162,12 +163,13 @@ import json
 
 import numpy as np
 import onnxruntime
-from PIL import Image
+from PIL import Image, ImageOps
 
 session = onnxruntime.InferenceSession({json.dumps(facts.onnx)})
 classes = json.loads(session.get_modelmeta().custom_metadata_map["classes"])
-image = Image.open("picture.png").convert("RGB").resize(({width}, {height}), Image.Resampling.BILINEAR)
-probabilities, logits = session.run(["probabilities", "logits"], {{"images": np.asarray(image)[None]}})
+image = ImageOps.exif_transpose(Image.open("picture.png")).convert("RGB")
+pixels = np.asarray({load})
+probabilities, logits = session.run(["probabilities", "logits"], {{"images": pixels[None]}})
 print(classes[probabilities[0].argmax()], probabilities[0].max())
 ```
 
