@@ -89,7 +89,10 @@ def export_onnx(
     if tta and run.recipe.tta == "none":
         raise RunError(f"{run.path} has no test-time augmentation to put inside. Leave --tta out.")
     inside = run.recipe.tta if tta else "none"
-    dataset, notes = _own_data(run, data, int8, progress)
+    dataset, reason = _own_data(run, data, int8, progress)
+    notes: tuple[str, ...] = (
+        () if reason is None else ("The data that it was trained on weren't at hand when it was exported.",)
+    )
 
     say = progress or (lambda what, done, total: None)
     say("Exporting", 0, 0)
@@ -130,7 +133,8 @@ def export_onnx(
     _write(Path(path), {names[kind]: content for kind, content in contents.items()}, names["onnx"])
     order = [kind for kind in ("onnx", "int8", "safetensors", "card") if kind in contents]
     digests = {names[kind]: hashlib.sha256(contents[kind]).hexdigest() for kind in order}
-    return OnnxExport(digests, agreement, evaluations, notes)
+    said = notes if reason is None else (f"{notes[0]} {reason}", *notes[1:])
+    return OnnxExport(digests, agreement, evaluations, said)
 
 
 _INT8_NOTE = (
@@ -165,8 +169,8 @@ def _names(path: Path) -> dict[str, Path]:
 
 def _own_data(
     run: Run, data: Dataset | str | Path | None, is_needed: bool, progress: Progress | None
-) -> tuple[Dataset | None, tuple[str, ...]]:
-    """What the run was trained on; None, and a note, if it isn't there, and nobody asked for it."""
+) -> tuple[Dataset | None, str | None]:
+    """What the run was trained on; None, and why, if it isn't there and nobody asked for it."""
     try:
         dataset = open_for(run, data, progress=progress)
         if dataset.fingerprint != run.manifest["data"]["fingerprint"]:
@@ -177,15 +181,8 @@ def _own_data(
     except PodiumError as error:
         if data is not None or is_needed:
             raise
-        reason = str(error).splitlines()[0]
-        return None, (f"The data that it was trained on weren't at hand when it was exported: {_where(run, reason)}",)
-    return dataset, ()
-
-
-def _where(run: Run, reason: str) -> str:
-    """The reason without the data's path, which is nobody's business who reads the card."""
-    path = run.manifest["data"]["path"]
-    return reason.replace(str(path), str(run.manifest["data"]["name"])) if path else "the weights were imported."
+        return None, str(error).splitlines()[0]
+    return dataset, None
 
 
 def _facts(run: Run, classifier: Classifier, tta: str) -> dict[str, str]:
