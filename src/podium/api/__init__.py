@@ -3,8 +3,10 @@
 from podium.api.common import classifier_of, open, open_for
 from podium.api.compared import Comparison
 from podium.api.comparison import compare
+from podium.api.download import download
 from podium.api.gluon import export_gluon, import_gluon
 from podium.api.jobs import open_run
+from podium.api.kaggle import KaggleSubmission, sign_in
 from podium.api.onnx import OnnxExport, export_onnx
 from podium.api.reporting import report
 from podium.api.results import evaluate, predict, predict_files, submit
@@ -14,12 +16,14 @@ from podium.checkup import Checkup, doctor
 __all__ = [
     "Checkup",
     "Comparison",
+    "KaggleSubmission",
     "OnnxExport",
     "check_resumable",
     "classifier_of",
     "compare",
     "differences",
     "doctor",
+    "download",
     "evaluate",
     "export_gluon",
     "export_onnx",
@@ -32,6 +36,7 @@ __all__ = [
     "report",
     "resume",
     "runtime_of",
+    "sign_in",
     "submit",
     "train",
 ]
