@@ -26,21 +26,23 @@ _ENVIRONMENT = ("KAGGLE_API_TOKEN", "KAGGLE_KEY", "KAGGLE_API_V1_TOKEN")
 
 def asked(api: Any, competition: str, ask: Callable[[], T]) -> T:
     """What `ask` returns. Raises KaggleError in plain words for all that Kaggle and its client may raise."""
-    from requests.exceptions import ConnectionError, HTTPError, RequestException, Timeout  # noqa: PLC0415
+    from requests import exceptions  # noqa: PLC0415
 
     try:
         with quiet():
             return ask()
     except SystemExit:
         raise _no_token() from None
-    except HTTPError as error:
+    except exceptions.HTTPError as error:
         raise _refused(api, competition, error) from None  # the original holds the request, and so the token
-    except (ConnectionError, Timeout) as error:
+    except (exceptions.ConnectionError, exceptions.Timeout) as error:
         raise KaggleError(
             f"Kaggle can't be reached ({type(error).__name__}). Check the network, and the proxy if there is one."
         ) from None
+    except exceptions.ChunkedEncodingError:
+        raise KaggleError("Kaggle's answer broke off. Try again: a download goes on where it ended.") from None
     except OSError as error:
-        if isinstance(error, RequestException):
+        if isinstance(error, exceptions.RequestException):
             raise KaggleError(f"Kaggle's answer makes no sense ({type(error).__name__}). Try again later.") from None
         raise  # of the disk
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -96,9 +98,8 @@ def _status(error: Any) -> int:
 
 
 def _no_token() -> KaggleError:
-    given = [name for name in _ENVIRONMENT if os.environ.get(name)]
-    if given:
-        return KaggleError(f"Kaggle doesn't accept the token in {given[0]}. Make a new one at {TOKENS}.")
+    if os.environ.get("KAGGLE_API_TOKEN"):
+        return KaggleError(f"Kaggle doesn't accept the token in KAGGLE_API_TOKEN. Make a new one at {TOKENS}.")
     return KaggleError(
         "Kaggle doesn't know you: there is no token, or an old one. Run `kaggle auth login`,\n"
         f"or make a token at {TOKENS} and put it into KAGGLE_API_TOKEN or ~/.kaggle/access_token."

@@ -104,12 +104,14 @@ def download_release(
             lock.acquire()
         except Timeout:
             raise StorageError(f"{path} is being fetched by another process.") from None
-        with lock:
+        try:
             _check_room(out, part, release)
             _from_any(release, [*mirrors, OFFICIAL], part, progress)
             part.replace(path)
+        finally:
             with suppress(OSError):
                 Path(lock.lock_file).unlink()
+            lock.release()
     return path
 
 
