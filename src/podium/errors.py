@@ -5,6 +5,8 @@
     │   ├── ArchiveError         an archive that can't be read, or a member that must not be
     │   ├── ImageError           a member or file that is no usable image
     │   └── TableError           a CSV: its header, a row, an id or a label
+    ├── ExportError              a model in another form: it can't be made, or answers otherwise
+    ├── KaggleError              what Kaggle refuses, or that it can't be reached
     ├── LoaderError              the processes that decode images: one died, or says nothing
     ├── RecipeError              a recipe's key or value
     ├── RunError                 a run folder: missing, damaged, or of another kind of data
@@ -19,7 +21,9 @@ Each message is one or two lines: what is wrong, where (file, member, row), and 
 __all__ = [
     "ArchiveError",
     "DataError",
+    "ExportError",
     "ImageError",
+    "KaggleError",
     "LoaderError",
     "PodiumError",
     "RecipeError",
@@ -50,6 +54,14 @@ class ImageError(DataError):
 
 class TableError(DataError):
     """A CSV file's header, rows, ids or labels are wrong."""
+
+
+class ExportError(PodiumError):
+    """A model can't be written in another form, or doesn't answer there as it should."""
+
+
+class KaggleError(PodiumError):
+    """Kaggle can't be reached, or refuses."""
 
 
 class LoaderError(PodiumError):

@@ -5,8 +5,11 @@ from podium.api.choice import Choice
 from podium.api.common import classifier_of, open, open_for
 from podium.api.compared import Comparison
 from podium.api.comparison import compare
+from podium.api.download import download
 from podium.api.gluon import export_gluon, import_gluon
 from podium.api.jobs import open_run
+from podium.api.kaggle import KaggleSubmission, sign_in
+from podium.api.onnx import OnnxExport, export_onnx
 from podium.api.pictures import Answer, predict_each, predict_files
 from podium.api.reporting import report
 from podium.api.reproduction import Reproduction, reproduce
@@ -21,6 +24,8 @@ __all__ = [
     "Checkup",
     "Choice",
     "Comparison",
+    "KaggleSubmission",
+    "OnnxExport",
     "Reproduction",
     "check_resumable",
     "check_servable",
@@ -28,8 +33,10 @@ __all__ = [
     "compare",
     "differences",
     "doctor",
+    "download",
     "evaluate",
     "export_gluon",
+    "export_onnx",
     "import_gluon",
     "open",
     "open_for",
@@ -42,6 +49,7 @@ __all__ = [
     "resume",
     "runtime_of",
     "serve",
+    "sign_in",
     "submit",
     "train",
 ]

@@ -11,6 +11,7 @@ from podium.cli import (
     data,
     demo,
     doctor,
+    download,
     evaluate,
     export,
     import_gluon,
@@ -36,6 +37,7 @@ app = typer.Typer(
     epilog="`podium VERB --help` says more. DATA is a data set's folder or file, as it is, or the word digits.",
 )
 app.command()(demo.demo)
+app.command()(download.download)
 app.command()(data.data)
 app.command()(shard.shard)
 app.command()(train.train)

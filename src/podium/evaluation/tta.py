@@ -13,11 +13,14 @@ import numpy.typing as npt
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["NUM_VIEWS", "least_sure", "logits_with_tta"]
+__all__ = ["NUM_VIEWS", "VIEW_WEIGHTS", "least_sure", "logits_with_tta", "views"]
 
 Net = Callable[[Tensor], Tensor]
 
-NUM_VIEWS = {"none": 1, "mirror": 2, "mirror_translate": 6}
+VIEW_WEIGHTS = {"none": (1.0,), "mirror": (0.5, 0.5), "mirror_translate": (0.25, 0.25, *4 * (0.125,))}
+"""What the logits of each of an image's `views` count, by kind of test-time augmentation."""
+
+NUM_VIEWS = {name: len(weights) for name, weights in VIEW_WEIGHTS.items()}
 """How often an image goes through the net, by kind of test-time augmentation."""
 
 
@@ -39,10 +42,26 @@ def logits_with_tta(net: Net, pixels: Tensor, tta: str, first: Tensor | None = N
     if tta == "mirror":
         return both
     assert tta == "mirror_translate", tta
+    up_left, down_right = _shifted(pixels)
+    return 0.5 * both + 0.25 * (_mirror(net, up_left) + _mirror(net, down_right))
+
+
+def views(pixels: Tensor, tta: str) -> list[Tensor]:
+    """What `logits_with_tta` shows the net: as many (N, 3, H, W) as `VIEW_WEIGHTS[tta]` has weights, in their order."""
+    if tta == "none":
+        return [pixels]
+    both = [pixels, pixels.flip(3)]
+    if tta == "mirror":
+        return both
+    assert tta == "mirror_translate", tta
+    return both + [view for one in _shifted(pixels) for view in (one, one.flip(3))]
+
+
+def _shifted(pixels: Tensor) -> tuple[Tensor, Tensor]:
+    """By one pixel up and left, and down and right, borders reflected."""
     height, width = pixels.shape[2:]
     padded = F.pad(pixels.float(), (1, 1, 1, 1), mode="reflect").to(pixels.dtype)  # reflect isn't there for uint8
-    up_left, down_right = padded[:, :, 2:, 2:], padded[:, :, :height, :width]
-    return 0.5 * both + 0.25 * (_mirror(net, up_left) + _mirror(net, down_right))
+    return padded[:, :, 2:, 2:], padded[:, :, :height, :width]
 
 
 def least_sure(logits: npt.NDArray[np.float32], count: int) -> npt.NDArray[np.int64]:
