@@ -50,12 +50,13 @@ def tables(figures: dict[str, Any]) -> dict[str, str]:
         for row in figures["outputs"]
     ]
     found["outputs"] = _table("classes|logits, GB|millions of images a run|runs", rows)
-    left_out = "; ".join(figures["left_out"]) or "nothing"
+    left_out = "; ".join(figures["left_out"])
     if figures["days_here"] is not None:
         speed = next(row["value"] for row in figures["inputs"] if row["name"] == "trained_here")
         found["here"] = f"On the two cores that podium is made on, measured: {speed:g} images/s, "
         found["here"] += f"so {figures['days_here']:g} days for these 90 epochs.\n"
-    found["left_out"] = f"Left out, since bench/results doesn't have it yet: {left_out}.\n"
+    said = f"Left out, since bench/results doesn't have it yet: {left_out}." if left_out else "Nothing is left out."
+    found["left_out"] = f"{said}\n"
     return found
 
 
