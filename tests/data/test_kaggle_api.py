@@ -197,6 +197,7 @@ def test_what_a_server_says_is_short():
         config_values: ClassVar = {"key": "k3y", "token": None}
 
     assert said(Api, "a k3y\n b https://x/y?signature=1 c.") == "a … b https://x/y c"
+    assert said(Api, f"KGAT_abc-1 {'0a' * 16}") == "… …"
     assert len(said(Api, "x" * 999)) == 200
 
 

@@ -126,6 +126,7 @@ def said(api: Any, text: str) -> str:
     for secret in known:
         if secret:
             text = text.replace(secret, "…")
+    text = re.sub(r"\b(KGAT_\S+|[0-9a-f]{32})", "…", text)  # what tokens and keys look like
     text = re.sub(r"(?i)\b(bearer|basic)\s+\S+", r"\1 …", text)
     text = re.sub(r"\?\S*", "", text)  # signed addresses
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split()).rstrip(".")
