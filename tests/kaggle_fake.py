@@ -14,7 +14,7 @@ class Fake:
     """What it was asked, and how it answers.
 
     `refuse[request]` is (status, message) and holds for all requests of that name; `cut` are numbers of bytes after
-    which answers with the archive break off, one an answer.
+    which answers with the archive break off, one an answer. Requests named in `silent` get no answer.
     """
 
     def __init__(self):
@@ -25,6 +25,7 @@ class Fake:
         self.uploads = {}
         self.upload_status = 200
         self.is_active = True
+        self.silent, self.released = set(), threading.Event()
 
 
 @contextmanager
@@ -57,6 +58,8 @@ def serving():
                 return
             asked = json.loads(body)
             told.asked.append(name)
+            if name in told.silent:
+                told.released.wait(20)
             if name == "IntrospectToken":
                 is_known = told.is_active and asked["token"] == TOKEN
                 self.answer({"active": is_known, "username": "someone"} if is_known else {"active": False})
@@ -122,6 +125,7 @@ def serving():
     try:
         yield told
     finally:
+        told.released.set()
         server.shutdown()
         server.server_close()
         thread.join()

@@ -37,6 +37,7 @@ def test_help_names_every_verb_and_each_verb_has_help():
     text = invoke("--help")
     for verb in (
         "demo",
+        "download",
         "data",
         "train",
         "evaluate",

@@ -8,7 +8,7 @@ from typing import ClassVar
 import kaggle_fake
 import pytest
 
-from podium.data import kaggle_api
+from podium.data import kaggle_api, kaggle_words
 from podium.data.kaggle_api import Kaggle, check_slug
 from podium.data.kaggle_words import said
 from podium.errors import ArchiveError, KaggleError, StorageError
@@ -180,6 +180,15 @@ def test_no_token_an_unknown_one_and_no_network(fake, monkeypatch, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_server_that_says_nothing_is_not_waited_for(fake, monkeypatch, tmp_path):
+    monkeypatch.setattr(kaggle_words, "ANSWER_SECONDS", 0.2)
+    kaggle = Kaggle()
+    fake.silent = {"GetSubmissionLimits", "ListDataFiles"}
+    for call in (lambda: kaggle.num_left("cifar-10"), lambda: kaggle.download("cifar-10", tmp_path)):
+        with pytest.raises(KaggleError, match=r"nothing came for 0\.2 s"):
+            call()
+
+
 def test_no_token_is_ever_said(fake, tmp_path):
     fake.refuse["ListDataFiles"] = (400, f"Bad header\nAuthorization: Bearer {kaggle_fake.TOKEN}\x1b[31m")
     with pytest.raises(KaggleError) as caught:
@@ -197,6 +206,7 @@ def test_what_a_server_says_is_short():
         config_values: ClassVar = {"key": "k3y", "token": None}
 
     assert said(Api, "a k3y\n b https://x/y?signature=1 c.") == "a … b https://x/y c"
+    assert said(Api, f"KGAT_abc-1 {'0a' * 16}") == "… …"
     assert len(said(Api, "x" * 999)) == 200
 
 

@@ -112,14 +112,13 @@ def export_onnx(
         sessions["int8"] = OnnxSession(contents["int8"], num_threads)
         notes += (_INT8_NOTE.format(count=len(chosen)),)
     evaluations, more = _measure(run, classifier, dataset, sessions, inside, say)
-    notes += more + _tta_notes(run, inside)
+    notes += more + export.tta_notes(run.recipe, inside)
     card = export.model_card(
         run,
         CardFacts(
             preprocessing=classifier.preprocessing,
             model=classifier.model_name,
             onnx=names["onnx"].name,
-            int8=names["int8"].name if int8 else None,
             safetensors=names["safetensors"].name,
             tta=inside,
             accuracies=_accuracies(run, evaluations, names),
@@ -258,23 +257,6 @@ def _measure(
         predictions = [session.predict(images, classes, told) for images in sets]
         evaluations[kind] = evaluate_predictions(labelled_as(concatenated(predictions), dataset.classes), what, tta)
     return evaluations, ()
-
-
-def _tta_notes(run: Run, inside: str) -> tuple[str, ...]:
-    recipe = run.recipe
-    if recipe.tta == "none":
-        return ()
-    if inside == "none":
-        return (
-            f"The run's own accuracy includes test-time augmentation ({recipe.tta}); the ONNX file has none inside: it "
-            "is faster, and may be a little less accurate.",
-        )
-    if recipe.tta_fraction < 1:
-        return (
-            f"The recipe gives all views to the least sure {recipe.tta_fraction:.0%} of a set of images only; this "
-            "file gives them to every image.",
-        )
-    return ()
 
 
 def _accuracies(run: Run, evaluations: dict[str, Evaluation], names: dict[str, Path]) -> list[Accuracy]:

@@ -14,12 +14,13 @@ import time
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from podium.data.kaggle_words import SITE, asked, over_the_limit, page, quiet, said
+from podium.data.kaggle_words import SITE, asked, in_time, over_the_limit, page, quiet, said
 from podium.data.progress import MEGABYTE, Progress
 from podium.errors import ArchiveError, KaggleError, StorageError
 from podium.files import storage_errors
@@ -72,13 +73,13 @@ class Kaggle:
     def __init__(self) -> None:
         try:
             with quiet():  # its import signs in, prints, and swallows what goes wrong
-                from kaggle.api.kaggle_api_extended import KaggleApi  # noqa: PLC0415
+                client: Any = in_time(lambda: import_module("kaggle.api.kaggle_api_extended"))
         except ImportError as error:
             raise KaggleError(
                 f"This needs Kaggle's client, which can't be imported ({error}).\n"
                 "Install it: pip install 'podium-vision[kaggle]'"
             ) from error
-        self._api: Any = KaggleApi()
+        self._api: Any = client.KaggleApi()
         asked(self._api, "", self._api.authenticate)
 
     def download(self, competition: str, out: Path, progress: Progress | None = None) -> Path:
@@ -115,7 +116,7 @@ class Kaggle:
             part = building / path.name
             with lock:
                 with _watched(part, total, progress):
-                    asked(self._api, competition, lambda: self._fetch(competition, building))
+                    asked(self._api, competition, lambda: self._fetch(competition, building), is_long=True)
                 _check_whole(part)
                 part.replace(path)
             for rest in building.iterdir():
@@ -160,9 +161,8 @@ class Kaggle:
         """
         if progress:
             progress(f"Submitting to {competition}", 0, 0)
-        answer = asked(
-            self._api, competition, lambda: self._api.competition_submit(str(path), message, competition, quiet=True)
-        )
+        send = lambda: self._api.competition_submit(str(path), message, competition, quiet=True)  # noqa: E731
+        answer = asked(self._api, competition, send, is_long=True)
         if answer.message == self._api.COMPETITION_SUBMIT_UPLOAD_FAILED_MESSAGE:
             raise KaggleError(f"{path} didn't get to Kaggle whole, so nothing was submitted. Try again.")
         found: Any = self._scored(answer.ref, competition, wait_seconds) if answer.ref else None

@@ -10,27 +10,33 @@ import io
 import logging
 import os
 import re
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from podium.errors import KaggleError
 
-__all__ = ["SITE", "asked", "over_the_limit", "page", "quiet", "said"]
+__all__ = ["SITE", "asked", "in_time", "over_the_limit", "page", "quiet", "said"]
 
 T = TypeVar("T")
 
 SITE = "https://www.kaggle.com"
 TOKENS = f"{SITE}/settings/api"
+ANSWER_SECONDS = 60.0
 _ENVIRONMENT = ("KAGGLE_API_TOKEN", "KAGGLE_KEY", "KAGGLE_API_V1_TOKEN")
 
 
-def asked(api: Any, competition: str, ask: Callable[[], T]) -> T:
-    """What `ask` returns. Raises KaggleError in plain words for all that Kaggle and its client may raise."""
+def asked(api: Any, competition: str, ask: Callable[[], T], *, is_long: bool = False) -> T:
+    """What `ask` returns. Raises KaggleError in plain words for all that Kaggle and its client may raise.
+
+    The client waits for an answer for ever; here a minute is enough, unless it `is_long`: a file on its way, for which
+    the client has limits of its own.
+    """
     from requests import exceptions  # noqa: PLC0415
 
     try:
         with quiet():
-            return ask()
+            return ask() if is_long else in_time(ask)
     except SystemExit:
         raise _no_token() from None
     except exceptions.HTTPError as error:
@@ -50,6 +56,27 @@ def asked(api: Any, competition: str, ask: Callable[[], T]) -> T:
             f"Kaggle's client fails ({type(error).__name__}: {said(api, str(error))}).\n"
             "Try again later, or a newer one: pip install -U kaggle"
         ) from None
+
+
+def in_time(ask: Callable[[], T]) -> T:
+    """What `ask` returns or raises; KaggleError if it takes too long: it is left to itself then."""
+    returned: list[T] = []
+    raised: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            returned.append(ask())
+        except BaseException as error:  # the client exits where it finds no token
+            raised.append(error)
+
+    worker = threading.Thread(target=work, daemon=True)
+    worker.start()
+    worker.join(ANSWER_SECONDS)
+    if raised:
+        raise raised[0]
+    if not returned:
+        raise KaggleError(f"Kaggle doesn't answer: nothing came for {ANSWER_SECONDS:g} s. Try again later.")
+    return returned[0]
 
 
 def _refused(api: Any, competition: str, error: Any) -> KaggleError:
@@ -126,6 +153,7 @@ def said(api: Any, text: str) -> str:
     for secret in known:
         if secret:
             text = text.replace(secret, "…")
+    text = re.sub(r"\b(KGAT_\S+|[0-9a-f]{32})", "…", text)  # what tokens and keys look like
     text = re.sub(r"(?i)\b(bearer|basic)\s+\S+", r"\1 …", text)
     text = re.sub(r"\?\S*", "", text)  # signed addresses
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split()).rstrip(".")

@@ -3,7 +3,7 @@
 What they need is an extra: `pip install 'podium-vision[onnx]'`.
 """
 
-from podium.delivery.export.card import Accuracy, CardFacts, model_card
+from podium.delivery.export.card import Accuracy, CardFacts, model_card, tta_notes
 from podium.delivery.export.check import Agreement, check_answers, generated_images
 from podium.delivery.export.int8 import quantize
 from podium.delivery.export.needed import check_installed
@@ -23,4 +23,5 @@ __all__ = [
     "model_card",
     "quantize",
     "to_onnx",
+    "tta_notes",
 ]

@@ -15,9 +15,10 @@ from typing import Any
 from podium.delivery.export.check import Agreement
 from podium.evaluation import Evaluation
 from podium.models import Preprocessing
+from podium.recipe import Recipe
 from podium.run import Run
 
-__all__ = ["Accuracy", "CardFacts", "model_card"]
+__all__ = ["Accuracy", "CardFacts", "model_card", "tta_notes"]
 
 _MAX_CLASSES = 100
 
@@ -53,7 +54,6 @@ class CardFacts:
         preprocessing: of the classifier.
         model: its name, as registered.
         onnx: the float32 file's name.
-        int8: the int8 file's name; None: there is none.
         safetensors: the name of the file of weights.
         tta: what the ONNX files have inside.
         accuracies: in the order to be shown; the first is the model's.
@@ -66,7 +66,6 @@ class CardFacts:
     preprocessing: Preprocessing
     model: str
     onnx: str
-    int8: str | None
     safetensors: str
     tta: str
     accuracies: Sequence[Accuracy]
@@ -179,7 +178,7 @@ print(classes[probabilities[0].argmax()], probabilities[0].max())
 def _views(tta: str) -> str:
     if tta == "none":
         return "One look at each image: no test-time augmentation is inside."
-    return f"Test-time augmentation is inside ({tta}): an image may be given as it is."
+    return f"Test-time augmentation is inside ({tta}); each image is given once."
 
 
 def _data(run: Run) -> str:
@@ -230,6 +229,23 @@ def _limits(run: Run, facts: CardFacts) -> str:
     lines += facts.notes
     lines.append("No licence is named here: it depends on the data. Name one (`license:` above) before you publish it.")
     return "\n".join(f"- {line}" for line in lines)
+
+
+def tta_notes(recipe: Recipe, inside: str) -> tuple[str, ...]:
+    """How a file with the test-time augmentation `inside` differs from the run that the recipe made."""
+    if recipe.tta == "none":
+        return ()
+    if inside == "none":
+        return (
+            f"The run's own accuracy includes test-time augmentation ({recipe.tta}); the ONNX file has none inside: it "
+            "is faster, and may be a little less accurate.",
+        )
+    if recipe.tta_fraction < 1:
+        return (
+            f"The recipe gives all views to the least sure {recipe.tta_fraction:.0%} of a set of images only; this "
+            "file gives them to every image.",
+        )
+    return ()
 
 
 def _classes(classes: Sequence[str]) -> str:
