@@ -19,27 +19,26 @@ def invoke(*words):
     return CliRunner().invoke(app, ["serve", *map(str, words)], catch_exceptions=False)
 
 
-def test_it_serves_until_it_is_told_to_stop(tiny_run):
-    command = [sys.executable, "-m", "podium", "serve", str(tiny_run.path), "--port", "0", "--threads", "1"]
+@pytest.mark.parametrize("shipped", [False, True])
+def test_it_serves_until_it_is_told_to_stop(tiny_run, shipped):
+    run = [] if shipped else [str(tiny_run.path)]
+    command = [sys.executable, "-m", "podium", "serve", *run, "--port", "0", "--threads", "1"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             said = process.stdout.readline()
             address = said.split()[4]
-            assert said.startswith(f"sprint_small is served at {address}")
+            assert said.startswith(f"{'builtin:cifar10' if shipped else tiny_run.path} is served at {address}")
             assert address.startswith("http://127.0.0.1:")
             request = urllib.request.Request(f"{address}/predict?top=1", picture_bytes(), {"Content-Type": "image/png"})
             with urllib.request.urlopen(request) as answer:
-                assert len(json.load(answer)["images"][0]["classes"]) == 1
+                (image,) = json.load(answer)["images"]
+            assert len(image["classes"]) == 1
+            assert image["unknown"] in (True, False)
             process.send_signal(signal.SIGINT)
             _, err = process.communicate(timeout=240)
         finally:
             process.kill()
     assert (process.returncode, err) == (0, "")
-
-
-def test_without_a_run_it_says_what_to_do():
-    with pytest.raises(RunError, match="Name a RUN"):
-        invoke()
 
 
 def test_a_run_that_is_not_there(tmp_path):
