@@ -31,6 +31,7 @@ from podium.recipe import load_recipe
 from podium.training import setup
 from podium.training.optimizers import Optimizers
 from podium.training.plan import Plan
+from podium.training.timetable import Timetable
 
 BATCH = 128
 MODELS = ["seed_resnet18", "seed_resnet164_v2"]
@@ -94,7 +95,7 @@ def answer(questions: IO[str], num_threads: int) -> None:
         if name not in built:
             torch.manual_seed(0)
             network = models.create(name, 10, (32, 32)).to(memory_format=torch.channels_last).train()
-            built[name] = network, Optimizers(network, recipe, Plan.from_recipe(recipe, 50_000), ready.compute_dtype)
+            built[name] = network, Optimizers(network, recipe, Timetable(Plan.from_recipe(recipe, 50_000)), ready.compute_dtype)
         network, optimizers = built[name]
         seconds = []
         for step in range(asked["num_steps"]):

@@ -136,7 +136,7 @@ def test_one_that_is_stopped_goes_on_with_the_time_left(tmp_path, monkeypatch):
     )
     assert not run.is_finished
     budget_of = choice_module.budget_of
-    monkeypatch.setattr("podium.api.training.budget_of", lambda *given: ends.append(budget_of(*given)) or ends[-1])
+    monkeypatch.setattr("podium.api.sitting.budget_of", lambda *given: ends.append(budget_of(*given)) or ends[-1])
     started = time.monotonic()
     run = podium.resume(run)
     assert run.is_finished

@@ -17,6 +17,7 @@ from podium.recipe import load_recipe
 from podium.training import setup
 from podium.training.optimizers import Optimizers
 from podium.training.plan import Plan
+from podium.training.timetable import Timetable
 
 GLUON = Path(__file__).parents[3] / "shared" / "gluon"
 
@@ -66,7 +67,7 @@ def test_losses_before_and_after_a_step_are_mxnets(recorded, classifier, recipe)
         images, labels = batch(recorded, number)
         return F.cross_entropy(classifier(images), labels, reduction="sum")
 
-    optimizers = Optimizers(classifier.network, recipe, Plan.from_recipe(recipe, 32), torch.float32)
+    optimizers = Optimizers(classifier.network, recipe, Timetable(Plan.from_recipe(recipe, 32)), torch.float32)
     classifier.train()
     before = loss_sum(0)
     torch.autograd.backward(before * setup.loss_scale(recipe, 32))
