@@ -77,3 +77,20 @@ def test_what_is_said_of_unknown_pictures_was_measured():
     text = " ".join((ROOT / "docs" / "PREDICT.md").read_text().split())
     low, high = alarms["interval"]
     assert f"{alarms['n']:,} pictures, which are known, {alarms['rate']:.1%} ({low:.1%} – {high:.1%})" in text
+
+
+def test_how_the_minutes_were_kept_is_what_was_measured():
+    shown = {float(row[0]): row[1:] for row in rows("budget", "RUNS")}
+    measured = {run["minutes"]: run for run in figures("budget")["runs"]}
+    assert shown.keys() == measured.keys()
+    for minutes, run in measured.items():
+        expected = run["expected"]
+        promised = f"{expected['accuracy']:.1%} ({expected['low']:.1%} – {expected['high']:.1%})"
+        assert shown[minutes] == [
+            f"{run['seconds']:.1f} s, {run['part_of_the_time']:.1%}",
+            f"{run['recipe']}`, {run['epochs']:.2f} epochs",
+            promised,
+            f"{run['accuracy']:.2%}",
+            f"{run['accuracy_of_fixed_length']:.2%}",
+        ]
+        assert 0.95 <= run["part_of_the_time"] <= 1  # never over
