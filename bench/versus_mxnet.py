@@ -95,7 +95,10 @@ def answer(questions: IO[str], num_threads: int) -> None:
         if name not in built:
             torch.manual_seed(0)
             network = models.create(name, 10, (32, 32)).to(memory_format=torch.channels_last).train()
-            built[name] = network, Optimizers(network, recipe, Timetable(Plan.from_recipe(recipe, 50_000)), ready.compute_dtype)
+            built[name] = (
+                network,
+                Optimizers(network, recipe, Timetable(Plan.from_recipe(recipe, 50_000)), ready.compute_dtype),
+            )
         network, optimizers = built[name]
         seconds = []
         for step in range(asked["num_steps"]):
