@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from podium.evaluation.predictions import Predictions
+from podium.evaluation.predictions import Predictions, common_rows
 
 __all__ = ["LEAST", "Blend", "blend"]
 
@@ -100,18 +100,14 @@ def _accuracy(probabilities: Probabilities, labels: npt.NDArray[np.int64], weigh
 def _common(each: Sequence[Predictions]) -> tuple[Probabilities, npt.NDArray[np.int64]] | None:
     """Probabilities (R, M, K) of the M common images, classes as the first has them, and their labels."""
     first = each[0]
-    ids = first.ids
-    for one in each:
-        if one.labels is None or len(np.unique(one.ids)) < len(one) or set(one.classes) != set(first.classes):
-            return None
-        ids = np.intersect1d(ids, one.ids)
-    if len(ids) < LEAST:
+    if any(one.labels is None or set(one.classes) != set(first.classes) for one in each):
+        return None
+    rows_of_each = common_rows(each)
+    if rows_of_each is None or len(rows_of_each[0]) < LEAST:
         return None
     found, labels = [], []
-    for one in each:
+    for one, rows in zip(each, rows_of_each, strict=True):
         assert one.labels is not None
-        order = np.argsort(one.ids)
-        rows = order[np.searchsorted(one.ids, ids, sorter=order)]
         places = [one.classes.index(name) for name in first.classes]
         found.append(one.probabilities[rows][:, places].astype(np.float64))
         labels.append(np.argsort(places)[one.labels[rows]])

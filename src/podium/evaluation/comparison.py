@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from podium.evaluation.predictions import Predictions
+from podium.evaluation.predictions import Predictions, common_rows
 
 __all__ = [
     "LEVEL",
@@ -116,16 +116,12 @@ def common_hits(each: Sequence[Predictions]) -> list[Hits] | None:
 
     Images are told apart by their ids. None if there are no such images, or they bear different labels.
     """
-    common = each[0].ids
-    for one in each[1:]:
-        common = np.intersect1d(common, one.ids)
-    if not len(common) or any(len(np.unique(one.ids)) < len(one) for one in each):
+    places = common_rows(each)
+    if places is None:
         return None
     found, labels = [], []
-    for one in each:
+    for one, rows in zip(each, places, strict=True):
         assert one.labels is not None
-        order = np.argsort(one.ids)
-        rows = order[np.searchsorted(one.ids, common, sorter=order)]
         found.append((one.guesses == one.labels)[rows])
         labels.append(np.array(one.classes)[one.labels[rows]])
     return found if all(np.array_equal(labels[0], other) for other in labels[1:]) else None

@@ -15,7 +15,7 @@ import safetensors.numpy
 from podium.errors import RunError
 from podium.files import write_atomically
 
-__all__ = ["Predictions", "concatenated", "ensemble", "pooled"]
+__all__ = ["Predictions", "common_rows", "concatenated", "ensemble", "pooled"]
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,21 @@ class Predictions:
             return Predictions(ids, classes, tensors["logits"], tensors.get("labels"))
         except (safetensors.SafetensorError, OSError, ValueError, KeyError, TypeError, AssertionError) as error:
             raise RunError(f"{path} can't be read: {error}. `podium evaluate` computes it anew.") from error
+
+
+def common_rows(each: Sequence[Predictions]) -> list[npt.NDArray[np.int64]] | None:
+    """Where each has the images that all have, in the order of their ids: int64 (M,) of each.
+
+    None if there are none, or ids that stand for several images.
+    """
+    common = each[0].ids
+    for one in each[1:]:
+        common = np.intersect1d(common, one.ids)
+    if not len(common) or any(len(np.unique(one.ids)) < len(one) for one in each):
+        return None
+    common = np.sort(common)
+    orders = [np.argsort(one.ids) for one in each]
+    return [order[np.searchsorted(one.ids, common, sorter=order)] for one, order in zip(each, orders, strict=True)]
 
 
 def concatenated(each: list[Predictions]) -> Predictions:
