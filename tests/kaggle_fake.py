@@ -3,8 +3,10 @@
 import json
 import re
 import threading
-from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
+
+from loopback import Quiet, listening
 
 TOKEN = "KGAT_very-secret-0123456789"
 ETAG, MODIFIED = '"abc"', "Wed, 25 Nov 2026 10:00:00 GMT"
@@ -33,12 +35,7 @@ def serving():
     """A Fake whose `url` is its address."""
     told = Fake()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def log_message(self, *_):
-            pass
-
+    class Answers(Quiet, BaseHTTPRequestHandler):
         def body(self):
             return self.rfile.read(int(self.headers.get("Content-Length") or 0))
 
@@ -113,22 +110,11 @@ def serving():
                 self.close_connection = True
             self.wfile.write(data)
 
-        def handle(self):
-            with suppress(OSError):  # who asked has gone
-                super().handle()
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    told.url = f"http://127.0.0.1:{server.server_port}"
-    try:
-        yield told
-    finally:
-        told.released.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with listening(Answers) as told.url:
+        try:
+            yield told
+        finally:
+            told.released.set()
 
 
 def redirect(monkeypatch, url, home):

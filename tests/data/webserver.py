@@ -4,8 +4,10 @@ import re
 import threading
 import time
 from collections import defaultdict
-from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
+
+from loopback import Quiet, listening
 
 
 class Server:
@@ -29,12 +31,7 @@ class Server:
 def serving(folder):
     told = Server(folder)
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def log_message(self, *_):
-            pass
-
+    class Answers(Quiet, BaseHTTPRequestHandler):
         def do_HEAD(self):
             self.do_GET()
 
@@ -83,22 +80,11 @@ def serving(folder):
             self.wfile.write(data)
             self.close_connection = self.close_connection or isinstance(fault, int)
 
-        def handle(self):
-            with suppress(OSError):  # who asked has gone
-                super().handle()
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    told.url = f"http://127.0.0.1:{server.server_port}"
-    try:
-        yield told
-    finally:
-        told.released.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with listening(Answers) as told.url:
+        try:
+            yield told
+        finally:
+            told.released.set()
 
 
 def wait_for(condition, seconds=20):

@@ -15,8 +15,7 @@ import numpy.typing as npt
 from podium.api.common import classifier_of, opened
 from podium.builtin import DEFAULT
 from podium.data import Images
-from podium.data.decode import decode
-from podium.data.fit import centred
+from podium.data.fit import fitted
 from podium.errors import DataError, ImageError
 from podium.evaluation import Predictions, predict_images
 from podium.evaluation.judge import Judge
@@ -217,10 +216,10 @@ def _name(picture: Picture) -> str:
 
 def _read(picture: Picture, classifier: Classifier) -> Pixels | str:
     """The pixels, or why there are none."""
-    size, name = classifier.preprocessing.image_size, _name(picture)
+    preprocessing, name = classifier.preprocessing, _name(picture)
     try:
         content = picture[1] if isinstance(picture, tuple) else Path(picture).read_bytes()
-        return (centred if classifier.preprocessing.crops else decode)(content, name, size)
+        return fitted(content, name, preprocessing.image_size, crops=preprocessing.crops)
     except OSError as error:
         return f"{name} can't be read: {error.strerror}."
     except ImageError as error:

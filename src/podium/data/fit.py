@@ -16,7 +16,7 @@ from PIL import Image
 from podium.data.decode import FORMATS, MAX_PIXELS, decode
 from podium.data.jpeg import decode_top, read_header
 
-__all__ = ["MARGIN", "Box", "centred", "cropped", "middle"]
+__all__ = ["MARGIN", "Box", "centred", "cropped", "fitted", "middle"]
 
 MARGIN = 8 / 7  # 256 for 224
 
@@ -32,6 +32,18 @@ def middle(height: int, width: int, size: tuple[int, int]) -> Box:
     part_height, part_width = size[0] * scale, size[1] * scale
     left, top = (width - part_width) / 2, (height - part_height) / 2
     return left, top, left + part_width, top + part_height
+
+
+def fitted(data: bytes, where: str, size: tuple[int, int], *, crops: bool) -> Pixels:
+    """An image as a classifier takes it: uint8 (H, W, 3). Raises ImageError as `decode`.
+
+    Args:
+        data: the file's bytes.
+        where: for messages.
+        size: height and width in pixels.
+        crops: whether its middle is taken; else all of it is resized, whatever its proportions.
+    """
+    return centred(data, where, size) if crops else decode(data, where, size)
 
 
 def centred(data: bytes, where: str, size: tuple[int, int]) -> Pixels:

@@ -118,20 +118,20 @@ def _fit(
     is_streamed = isinstance(feed, Streamed)
 
     # ---- network
-    plan = Timetable.from_manifest(Plan.from_recipe(recipe, len(images)), run.manifest)
+    timetable = Timetable.from_manifest(Plan.from_recipe(recipe, len(images)), run.manifest)
     orders = Order(len(images), seed, device, remembers=recipe.skip_learned > 0, shards=images.shards)
     engine = engine or Engine(recipe, runtime)
     classifier = engine.begin(setup.new_classifier(recipe, seed, images, runtime))
     network = classifier.network
     mean = classifier.preprocessing.mean
     augment = setup.new_pipeline(recipe, seed, images.size, len(images), mean, is_cropped=is_streamed)
-    optimizers = Optimizers(network, recipe, plan, runtime.compute_dtype)
+    optimizers = Optimizers(network, recipe, timetable, runtime.compute_dtype)
     mixer = Mixer(recipe.mixup, recipe.cutmix)
-    batches = Batches(feed, images.size, labels, augment, mixer, plan, recipe.accumulate, seed, world)
-    feed.begin(plan, orders, batches.places)
+    batches = Batches(feed, images.size, labels, augment, mixer, timetable, recipe.accumulate, seed, world)
+    feed.begin(timetable, orders, batches.places)
     gradient = Gradient(engine, recipe, seed)
-    average = Average(classifier, recipe, plan) if recipe.average != "none" else None
-    parts: dict[str, Part] = {"optimizer": optimizers, "order": orders, "timetable": plan}
+    average = Average(classifier, recipe, timetable) if recipe.average != "none" else None
+    parts: dict[str, Part] = {"optimizer": optimizers, "order": orders, "timetable": timetable}
     if average is not None:
         parts["average"] = average
 
@@ -152,7 +152,7 @@ def _fit(
     first_step = state.step
     durations: deque[float] = deque(maxlen=50)  # seconds of a step, at each of the last looks
     unread: list[float] = []  # seconds of the steps since the last look
-    log_every = max(1, plan.steps_per_epoch // 20)
+    log_every = max(1, timetable.steps_per_epoch // 20)
     pace = Pace(world, device, checkpoint_seconds, should_stop)
 
     def final() -> Classifier:
@@ -166,11 +166,11 @@ def _fit(
             some = batches.plain(num_some, recipe.batch_size, state.step, shares=recipe.sync_norm)
             return average.classifier(some, runtime)
 
-    while state.step < plan.num_steps:
+    while state.step < timetable.num_steps:
         step_began = time.monotonic()
         if budget is not None:
-            budget.keep(plan, state.step)
-        epoch, place = plan.locate(state.step)
+            budget.keep(timetable, state.step)
+        epoch, place = timetable.locate(state.step)
 
         # ---- order: a permutation an epoch
         if place == 0:
@@ -178,7 +178,7 @@ def _fit(
             totals.zero_()
             state = replace(state, num_seen=0)
         if place == 0 or state.step == first_step:
-            order, weights = orders.epoch(epoch, plan.num_images[epoch])
+            order, weights = orders.epoch(epoch, timetable.num_images[epoch])
 
         # ---- batch
         indices = order[place * recipe.batch_size : (place + 1) * recipe.batch_size]
@@ -200,8 +200,8 @@ def _fit(
         # ---- look: it makes the CPU wait for a GPU or other processes, which are left alone for most steps
         totals += torch.stack([losses.sum(), hits.sum()])
         state = replace(state, step=state.step + 1, num_seen=state.num_seen + len(indices))
-        is_last = state.step == plan.num_steps
-        ends_epoch = plan.ends_epoch(state.step)
+        is_last = state.step == timetable.num_steps
+        ends_epoch = timetable.ends_epoch(state.step)
         look = pace(state.step, ends_epoch=ends_epoch, is_last=is_last)
         if look.reads:
             sums = world.stack(totals).tolist()
@@ -219,14 +219,14 @@ def _fit(
             durations.append(sum(unread) / len(unread))
             unread.clear()
             if budget is not None:
-                budget.note(state.step, plan.scale(state.step - 1))
+                budget.note(state.step, timetable.scale(state.step - 1))
 
         # ---- log
         if ends_epoch or (look.reads and (not pace.always_reads or state.step % log_every == 0)):
             run.append_metrics(
                 kind="epoch" if ends_epoch else "step",
                 step=state.step,
-                epoch=plan.epoch_of(state.step),
+                epoch=timetable.epoch_of(state.step),
                 loss=loss,
                 accuracy=accuracy,
                 train_seconds=round(state.train_seconds, 3),
@@ -252,16 +252,16 @@ def _fit(
         on_progress(
             Progress(
                 step=state.step,
-                num_steps=plan.num_steps,
+                num_steps=timetable.num_steps,
                 epoch=epoch + 1,
                 ends_epoch=ends_epoch,
-                num_epochs=plan.epoch_of(plan.num_steps) if plan.is_stretched else recipe.epochs,
+                num_epochs=timetable.epoch_of(timetable.num_steps) if timetable.is_stretched else recipe.epochs,
                 loss=loss,
                 accuracy=accuracy,
                 hold_out_accuracy=hold_out_accuracy,
                 images_per_second=min(recipe.batch_size, len(images)) / step_seconds,
                 train_seconds=state.train_seconds,
-                seconds_left=(plan.num_steps - state.step) * step_seconds,
+                seconds_left=(timetable.num_steps - state.step) * step_seconds,
             )
         )
         if look.stops:
@@ -269,7 +269,9 @@ def _fit(
 
     # ---- finish
     note_bad_images(run, images, world)
-    run.write_manifest(train_seconds=round(state.train_seconds, 1), num_steps=plan.num_steps, **plan.to_manifest())
+    run.write_manifest(
+        train_seconds=round(state.train_seconds, 1), num_steps=timetable.num_steps, **timetable.to_manifest()
+    )
     trained = final()
     if run.writes:
         trained.save(run.model_path)  # from here on the run is finished

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from podium.data.decode import FORMATS, decode
-from podium.data.fit import centred, middle
+from podium.data.decode import FORMATS
+from podium.data.fit import fitted, middle
 from podium.delivery.serve.body import Upload
 from podium.delivery.serve.limits import Limits, Refusal
 from podium.errors import ImageError
@@ -60,9 +60,8 @@ def read_picture(upload: Upload, where: str, preprocessing: Preprocessing, limit
         Refusal: no image (415), too many pixels (413), damaged or with samples that can't be read (422).
     """
     width, height = _size(upload.data, where, limits)
-    fitted = centred if preprocessing.crops else decode
     try:
-        pixels = fitted(upload.data, where, preprocessing.image_size)
+        pixels = fitted(upload.data, where, preprocessing.image_size, crops=preprocessing.crops)
     except ImageError as error:
         raise Refusal(422, str(error)) from error
     finally:
