@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 
 from podium.data import http
 from podium.data.progress import Progress
+from podium.data.sources.cifar import ORIGINALS
 from podium.errors import ArchiveError, DataError, StorageError
 from podium.files import sha256_of, storage_errors
 
@@ -36,32 +37,20 @@ class Release:
     sha256: str
 
 
-RELEASES = {
-    "cifar-10": {
-        "python": Release(
-            "cifar-10-python.tar.gz",
-            170_498_071,
-            "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
-        ),
-        "binary": Release(
-            "cifar-10-binary.tar.gz",
-            170_052_171,
-            "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
-        ),
-    },
-    "cifar-100": {
-        "python": Release(
-            "cifar-100-python.tar.gz",
-            169_001_437,
-            "85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7",
-        ),
-        "binary": Release(
-            "cifar-100-binary.tar.gz",
-            168_513_733,
-            "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
-        ),
-    },
+_SHA256 = {
+    "cifar-10-python.tar.gz": "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
+    "cifar-10-binary.tar.gz": "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+    "cifar-100-python.tar.gz": "85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7",
+    "cifar-100-binary.tar.gz": "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
 }
+
+
+def _known(name: str) -> dict[str, Release]:
+    files = {version: f"{name}-{version}.tar.gz" for version in ("python", "binary")}
+    return {version: Release(file, ORIGINALS[file][0], _SHA256[file]) for version, file in files.items()}
+
+
+RELEASES = {name: _known(name) for name in ("cifar-10", "cifar-100")}
 """By the data set's name and the version of its files."""
 
 
