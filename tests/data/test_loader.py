@@ -133,7 +133,6 @@ sys.path.insert(0, {tests!r})
 import numpy as np
 from pathlib import Path
 from photos import photo, write_files
-from webserver import serving
 from podium.data.loader import Loader
 files = write_files(Path({folder!r}), [photo(0), photo(1)])
 loader = Loader(files, (24, 32), batch_size=2, num_workers=1)
