@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -62,7 +62,13 @@ class Choice:
 
 
 def choose_for(
-    images: Images, parts: Parts, end: float, runtime: Runtime, recipe: Recipe | None, settings: Mapping[str, object]
+    images: Images,
+    parts: Parts,
+    end: float,
+    runtime: Runtime,
+    recipe: Recipe | None,
+    settings: Mapping[str, object],
+    teachers: Sequence[Recipe] = (),
 ) -> Choice:
     """What the time until `end`, of `time.monotonic`, allows; of several processes all get rank 0's answer.
 
@@ -73,7 +79,7 @@ def choose_for(
     if "epochs" in settings:
         raise RecipeError("epochs can't be set where --minutes are given: the time decides how many there are.")
     with world.together():
-        choice = choose(images, len(parts[0]), end - time.monotonic(), runtime, recipe, settings)
+        choice = choose(images, len(parts[0]), end - time.monotonic(), runtime, recipe, settings, teachers)
     if world.size > 1:
         choice = replace(choice, recipe=Recipe(**world.tell(choice.recipe.to_dict())))
     return choice
@@ -119,6 +125,7 @@ def choose(
     runtime: Runtime,
     recipe: Recipe | None = None,
     settings: Mapping[str, object] | None = None,
+    teachers: Sequence[Recipe] = (),
 ) -> Choice:
     """The recipe and its epochs that `seconds` of training and measuring allow.
 
@@ -129,11 +136,13 @@ def choose(
         runtime: device and precision.
         recipe: the one that the user wants; None: the best for the time.
         settings: keys of the recipe to set anew.
+        teachers: recipes of the runs that teach it: each image goes through their networks too.
 
     Raises:
         RecipeError: the time isn't enough for one step.
     """
     task = _Task(images, num_train, seconds, runtime)
+    task = replace(task, teaching_seconds=sum(1 / task.speed(one) for one in teachers) / PAST_TRAINING)
     settings = settings or {}
     if recipe is not None:
         return task.fit(recipe)
@@ -175,18 +184,21 @@ class _Task:
     num_train: int
     seconds: float
     runtime: Runtime
+    teaching_seconds: float = 0.0
+    """That the teachers look at an image."""
 
     def fit(self, recipe: Recipe, most: float | None = None, speed: float | None = None) -> Choice:
         """The recipe in as many epochs as fit; `most` of them at most; at `speed`, measured if None."""
-        speed = self._speed(recipe) if speed is None else speed
+        speed = self.speed(recipe) if speed is None else speed
         epochs = self.epochs(recipe, speed)
         is_capped = most is not None and epochs > most
         fitted = stretched(recipe, most if most is not None and is_capped else epochs)
-        return Choice(fitted, speed, is_capped, expected(fitted, self.images))
+        known = None if self.teaching_seconds else expected(fitted, self.images)  # of trainings without a teacher
+        return Choice(fitted, speed, is_capped, known)
 
     def epochs(self, recipe: Recipe, speed: float) -> float:
         """How many fit at so many images a second, to half a percent."""
-        step_seconds = min(recipe.batch_size, self.num_train) / (_SPARE * speed)
+        step_seconds = min(recipe.batch_size, self.num_train) * (1 / speed + self.teaching_seconds) / _SPARE
         num_hold_out = len(self.images) - self.num_train
         left = (self.seconds - num_looks(recipe, num_hold_out) / PAST_TRAINING / speed) / step_seconds
         if left < 1:
@@ -205,7 +217,7 @@ class _Task:
     def _full_steps(self, recipe: Recipe, epochs: float) -> float:
         return Plan.from_recipe(stretched(recipe, epochs), self.num_train).full_steps
 
-    def _speed(self, recipe: Recipe) -> float:
+    def speed(self, recipe: Recipe) -> float:
         """Images a second that all processes train on together, at full size."""
         speeds = step_speeds(
             recipe.model,

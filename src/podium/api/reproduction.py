@@ -13,6 +13,7 @@ import safetensors.numpy
 from podium.api.again import differences, runtime_of
 from podium.api.common import OnBatch, open_for, split
 from podium.api.sitting import sit, tolerated
+from podium.api.teaching import teachers_of
 from podium.data import Dataset
 from podium.errors import RunError
 from podium.evaluation import Predictions
@@ -21,6 +22,7 @@ from podium.run import Run
 from podium.runtime import Runtime
 from podium.training import Progress, check, new_manifest
 from podium.training.setup import fingerprint_of
+from podium.world import join
 
 __all__ = ["Reproduction", "Verdict", "compare_with_original", "reproduce"]
 
@@ -109,11 +111,11 @@ def reproduce(
     recipe, images, initial = original.recipe, dataset.train, _initial(original)
     parts = split(images, recipe)
     check(recipe, images, parts, initial)
+    teachers_of(original, join())  # they must still be what they were
     runtime = runtime or runtime_of(original)
     manifest = new_manifest(dataset, recipe, parts, runtime, original.manifest["seed"], None, initial)
     manifest["reproduces"] = {"path": str(original.path.resolve()), "created": original.manifest.get("created")}
-    if "timetable" in original.manifest:
-        manifest["timetable"] = original.manifest["timetable"]
+    manifest |= {key: original.manifest[key] for key in ("timetable", "teachers") if key in original.manifest}
     again = Run.create(folder, recipe, manifest)
     images = tolerated(again, images, original.manifest.get("on_bad_image", "stop"), on_note)
     sit(again, images, parts, runtime, on_begin, on_progress, on_batch, should_stop, 60.0)

@@ -10,6 +10,7 @@ from typing import Any
 from podium.api.choice import budget_of
 from podium.api.common import OnBatch, predict_with, tolerant
 from podium.api.jobs import settle
+from podium.api.teaching import teacher_of
 from podium.data import Images
 from podium.data.encoded import EncodedPixels
 from podium.evaluation import evaluate_predictions
@@ -49,6 +50,7 @@ def sit(
             kept,
             runtime,
             budget=budget,
+            teacher=teacher_of(run, images.classes, runtime),
             on_progress=on_progress,
             should_stop=should_stop,
             checkpoint_seconds=checkpoint_seconds,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import operator
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from podium.api.choice import Choice, choose_for, recipe_of
 from podium.api.common import OnBatch, check_on_bad_image, open, open_for, opened, split
 from podium.api.jobs import begun, same_everywhere, shared
 from podium.api.sitting import sit, tolerated
+from podium.api.teaching import check_teachers, described
 from podium.builtin import is_reference
 from podium.data import Dataset
 from podium.errors import RunError
@@ -32,6 +33,7 @@ def train(
     *,
     settings: Mapping[str, object] | None = None,
     init: str | Path | None = None,
+    teachers: Sequence[Run | str | Path] = (),
     minutes: float | None = None,
     seed: int = 0,
     out: str | Path | None = None,
@@ -56,6 +58,8 @@ def train(
         settings: keys of the recipe to set anew, such as {"epochs": 10}.
         init: weights to begin with, in place of random ones: a .safetensors file or one that torch saved, with
             torchvision's names for its architectures, or a run's model. A head for other classes is made anew.
+        teachers: finished runs whose answers it learns in place of the labels, or beside them, as the recipe's
+            `distill_weight` says (knowledge distillation). Several teach the mean of their probabilities.
         minutes: that all of this call may take, its measurement and the report too. The recipe, unless one is given,
             and its epochs are chosen for that, and the training's plan is stretched or shortened as it goes.
         seed: decides initial weights, order and augmentation.
@@ -89,6 +93,7 @@ def train(
     dataset = data if isinstance(data, Dataset) else world.in_turn(lambda: open(data))
     images = world.in_turn(lambda: dataset.train)
     is_given = recipe is not None
+    taught_by = [opened(one, world) for one in teachers]
     with world.together():
         if not isinstance(recipe, Recipe):
             recipe = default_recipe(len(images), min(images.size)) if recipe is None else load_recipe(recipe)
@@ -102,7 +107,8 @@ def train(
         if earlier is not None:
             recipe = Recipe(**earlier)
         else:
-            choice = choose_for(images, parts, end, runtime, recipe if is_given else None, settings or {})
+            wanted = recipe if is_given else None
+            choice = choose_for(images, parts, end, runtime, wanted, settings or {}, [one.recipe for one in taught_by])
             recipe, chosen = choice.recipe, {"budget": {"minutes": minutes, **choice.to_manifest()}}
             if on_choice is not None:
                 on_choice(choice)
@@ -111,6 +117,7 @@ def train(
         initial = None if init is None or not world.is_first else _weights_file(Path(init))
         check(recipe, images, parts, initial, world)
         check_on_bad_image(on_bad_image, images)
+    check_teachers(taught_by, dataset, recipe, settings or {}, world)
     same_everywhere(world, "data set", dataset.fingerprint)
     same_everywhere(world, "recipe or seed", hashlib.sha256(f"{seed}\n{recipe.to_toml()}".encode()).hexdigest()[:16])
 
@@ -119,6 +126,8 @@ def train(
             _note_sitting(known, runtime)
             return known
         manifest = new_manifest(dataset, recipe, parts, runtime, seed, command, initial)
+        if taught_by:
+            manifest |= described(taught_by)
         return Run.create(folder, recipe, manifest | chosen)
 
     run = shared(world, make)

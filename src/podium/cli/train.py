@@ -40,6 +40,13 @@ def train(
             help="Weights to begin with: .safetensors, .pth, or a run's. A head for other classes is made anew.",
         ),
     ] = None,
+    teacher: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="RUN",
+            help="A finished run whose answers are learned in place of the labels; repeatable: the mean of all.",
+        ),
+    ] = None,
     minutes: Annotated[
         float | None,
         typer.Option(
@@ -67,7 +74,7 @@ def train(
     processes on many machines train it together.
     """
     given: dict[str, object] = {"--recipe": recipe, "--set": setting, "--init": init, "--seed": seed, "--out": out}
-    given |= {"--image-size": image_size, "--labels": labels, "--minutes": minutes}
+    given |= {"--image-size": image_size, "--labels": labels, "--minutes": minutes, "--teacher": teacher}
     if resume is not None and (clash := [name for name, value in given.items() if value is not None]):
         raise RunError(f"{' and '.join(clash)} can't go with --resume: the run keeps what it began with.")
     if resume is None and data is None:
@@ -143,6 +150,7 @@ def train(
                 None if minutes is not None and recipe is None else chosen,
                 settings=dict(map(parse_setting, settings)),
                 init=init,
+                teachers=teacher or (),
                 minutes=None if minutes is None else minutes - since_start() / 60,
                 on_choice=None if json else _say_choice,
                 seed=seed or 0,

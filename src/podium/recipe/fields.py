@@ -125,6 +125,11 @@ class Recipe:
     """How fast BN's running statistics follow a batch's; 0: as the network has it."""
     label_smoothing: float = 0.0
     """Part of the target spread evenly over all classes."""
+    distill_weight: float = 1.0
+    """Where there is a teacher (`--teacher`): part of the loss that is the distance to its answers; the rest is that to
+    the labels."""
+    distill_temperature: float = 1.0
+    """That the teacher's logits and the network's own are divided by for that distance."""
     loss_reduction: str = "mean"
     """Over a batch: mean, sum, or sum_over_batch_size: the sum over `batch_size`, even where the batch is short."""
     mixup: float = 0.0

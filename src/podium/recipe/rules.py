@@ -34,7 +34,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "precision": ("auto", "bf16", "fp32"),
     "compile": ("none", "default", "max"),
 }
-_POSITIVE = ("epochs", "batch_size", "accumulate", "learning_rate", "policy_ops")
+_POSITIVE = ("epochs", "batch_size", "accumulate", "learning_rate", "policy_ops", "distill_temperature")
 _NOT_NEGATIVE = (
     "weight_decay",
     "bias_learning_rate",
@@ -82,6 +82,7 @@ _UP_TO_ONE = (
     "crop_area_min",
     "erasing",
     "tta_fraction",
+    "distill_weight",
 )
 _ONLY_WITH: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("optimizer", ("sgd",), ("nesterov", "momentum_form")),

@@ -19,6 +19,7 @@ from podium.augment import Drawn, Mixer, Pipeline, scaled, shrink
 from podium.runtime import random_stream, send
 from podium.training.feed import Feed, Places
 from podium.training.gradient import Batch
+from podium.training.teacher import Teacher
 from podium.training.timetable import Timetable
 from podium.world import World
 
@@ -70,6 +71,7 @@ class Batches:
         num_parts: that a batch is computed in.
         seed: of the training.
         world: the processes that share each batch.
+        teacher: whose answers are learned, if there is one.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Batches:
         num_parts: int,
         seed: int,
         world: World,
+        teacher: Teacher | None = None,
     ) -> None:
         self._feed = feed
         self._size = size
@@ -93,6 +96,7 @@ class Batches:
         self._num_parts = num_parts
         self._seed = seed
         self._world = world
+        self._teacher = teacher
 
     def __call__(self, indices: Tensor, weights: Tensor | None, epoch: int, step: int) -> Batch:
         """This process's share of a step's batch.
@@ -106,18 +110,22 @@ class Batches:
         mine = share(len(indices), self._num_parts, self._world)
         groups = self._feed(indices, self.places(len(indices), step), step)
         own, here = groups[0]  # (M, H, W, 3), (M,)
-        pixels = self._shown(own, indices, mine.rows, epoch, step)  # (M, 3, H', W'), channels_last
+        pixels, taught = self._shown(own, indices, mine.rows, epoch, step)  # (M, 3, H', W'), channels_last
         partners, part = None, None
         if (drawn := self._drawn(len(indices), step)) is not None:
             if mine.rows is None:
                 place = send(drawn.partner, indices.device)
                 others, partners = pixels[place], self._labels[here[place]]
+                their_taught = None if taught is None else taught[place]
             else:
                 drawn = drawn.of(mine.rows)
                 own, their = groups[1]
-                others, partners = self._shown(own, indices, drawn.partner, epoch, step), self._labels[their]
+                others, their_taught = self._shown(own, indices, drawn.partner, epoch, step)
+                partners = self._labels[their]
             pixels = self._mixer.apply(pixels, others, drawn)
             part = send(drawn.part, indices.device)
+            if taught is not None and their_taught is not None:  # blended as the targets are
+                taught = part[:, None] * taught + (1 - part[:, None]) * their_taught
         return Batch(
             pixels,
             self._labels[here],
@@ -125,6 +133,7 @@ class Batches:
             partners,
             part,
             indices=here,
+            teacher_probabilities=taught,
             sizes=mine.sizes,
             num_images=mine.num_images,
         )
@@ -158,8 +167,14 @@ class Batches:
         size = scaled(self._size, self._timetable.scale(step))
         return self._mixer.draw(num_images, size, random_stream(self._seed, "mix", step))
 
-    def _shown(self, pixels: Tensor, indices: Tensor, rows: Tensor | None, epoch: int, step: int) -> Tensor:
-        """Images of the batch `indices`, those at `rows`, as they are augmented and shown: uint8 (M, 3, H', W')."""
+    def _shown(
+        self, pixels: Tensor, indices: Tensor, rows: Tensor | None, epoch: int, step: int
+    ) -> tuple[Tensor, Tensor | None]:
+        """Images of the batch `indices`, those at `rows`, as they are augmented and shown: uint8 (M, 3, H', W').
+
+        And what the teacher, if there is one, says of them as they are augmented: float32 (M, K).
+        """
         stream = random_stream(self._seed, "augment", step)
         shown = self._augment(pixels.permute(0, 3, 1, 2), indices, epoch, stream, rows)
-        return shrink(shown, self._timetable.scale(step))
+        taught = None if self._teacher is None else self._teacher(shown)
+        return shrink(shown, self._timetable.scale(step)), taught

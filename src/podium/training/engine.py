@@ -36,7 +36,7 @@ class Engine:
     """Computes losses, to train with, and logits.
 
     Args:
-        recipe: of all trainings that take this engine: how to compile, memory format, label smoothing.
+        recipe: of all trainings that take this engine: how to compile, memory format, label smoothing, distillation.
         runtime: device and precision.
     """
 
@@ -46,7 +46,6 @@ class Engine:
         self._classifier: Classifier | None = None
         self._replica: DistributedDataParallel | None = None
         self._losses = self._compiled(self._eager_losses)
-        self._blended_losses = self._compiled(self._eager_blended_losses)
         self._logits = self._compiled(self._eager_logits)
 
     @property
@@ -97,7 +96,12 @@ class Engine:
         return self._replica.no_sync() if apart and self._replica is not None else nullcontext()
 
     def losses(
-        self, pixels: Tensor, targets: Tensor, partner_targets: Tensor | None = None, part: Tensor | None = None
+        self,
+        pixels: Tensor,
+        targets: Tensor,
+        partner_targets: Tensor | None = None,
+        part: Tensor | None = None,
+        taught: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """The loss of each image, float32 (N,), with a graph to differentiate, and how far its guess was right.
 
@@ -106,6 +110,7 @@ class Engine:
             targets: int64 (N,).
             partner_targets: int64 (N,), of the images that these are blended with, if they are.
             part: float32 (N,), how much of a blended image is its own.
+            taught: float32 (N, K), a teacher's probabilities, if there is one.
 
         Returns:
             The losses, and float32 (N,): 1 where the guess is the target; of a blended image the part with that class.
@@ -115,17 +120,20 @@ class Engine:
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         with self.runtime.autocast():
             if self._replica is not None:
-                losses, hits = self._replica(pixels, targets, partner_targets, part)
+                losses, hits = self._replica(pixels, targets, partner_targets, part, taught)
                 return losses, hits
-            return self.own_losses(pixels, targets, partner_targets, part)
+            return self.own_losses(pixels, targets, partner_targets, part, taught)
 
     def own_losses(
-        self, pixels: Tensor, targets: Tensor, partner_targets: Tensor | None, part: Tensor | None
+        self,
+        pixels: Tensor,
+        targets: Tensor,
+        partner_targets: Tensor | None,
+        part: Tensor | None,
+        taught: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         """As `losses`, for this process alone."""
-        if partner_targets is None or part is None:
-            return self._losses(pixels, targets)
-        return self._blended_losses(pixels, targets, partner_targets, part)
+        return self._losses(pixels, targets, partner_targets, part, taught)
 
     @torch.no_grad()
     def logits(self, pixels: Tensor) -> Tensor:
@@ -133,17 +141,24 @@ class Engine:
         with self.runtime.autocast():
             return self._logits(pixels).clone()  # a CUDA graph's next replay writes to the same place
 
-    def _eager_losses(self, pixels: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        outputs = self.classifier.outputs(pixels)  # (N, K) each
-        return self._loss(outputs, targets), (outputs[0].argmax(1) == targets).float()
-
-    def _eager_blended_losses(
-        self, pixels: Tensor, targets: Tensor, partner_targets: Tensor, part: Tensor
+    def _eager_losses(
+        self,
+        pixels: Tensor,
+        targets: Tensor,
+        partner_targets: Tensor | None,
+        part: Tensor | None,
+        taught: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         outputs = self.classifier.outputs(pixels)  # (N, K) each
         guesses = outputs[0].argmax(1)
-        losses = part * self._loss(outputs, targets) + (1 - part) * self._loss(outputs, partner_targets)
-        return losses, part * (guesses == targets) + (1 - part) * (guesses == partner_targets)
+        losses, hits = self._loss(outputs, targets), (guesses == targets).float()
+        if partner_targets is not None and part is not None:
+            losses = part * losses + (1 - part) * self._loss(outputs, partner_targets)
+            hits = part * hits + (1 - part) * (guesses == partner_targets)
+        if taught is not None:
+            weight = self._recipe.distill_weight
+            losses = (1 - weight) * losses + weight * self._distance(outputs[0], taught)
+        return losses, hits
 
     def _loss(self, outputs: list[Tensor], targets: Tensor) -> Tensor:
         """Cross-entropy of the network's own head, and a part of that of each auxiliary one: (N,)."""
@@ -153,6 +168,15 @@ class Engine:
         for auxiliary in losses[1:]:
             total = total + weight * auxiliary
         return total
+
+    def _distance(self, logits: Tensor, taught: Tensor) -> Tensor:
+        """Kullback-Leibler divergence from the teacher's probabilities, times the temperature's square: (N,).
+
+        The square keeps the gradient's size whatever the temperature (arXiv 1503.02531).
+        """
+        temperature = self._recipe.distill_temperature
+        own = (logits / temperature).log_softmax(1)
+        return F.kl_div(own, taught, reduction="none").sum(1) * temperature**2
 
     def _eager_logits(self, pixels: Tensor) -> Tensor:
         return torch.as_tensor(self.classifier(pixels))
@@ -181,6 +205,11 @@ class _Losses(nn.Module):
         self._compute = engine.own_losses
 
     def forward(
-        self, pixels: Tensor, targets: Tensor, partner_targets: Tensor | None, part: Tensor | None
+        self,
+        pixels: Tensor,
+        targets: Tensor,
+        partner_targets: Tensor | None,
+        part: Tensor | None,
+        taught: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
-        return self._compute(pixels, targets, partner_targets, part)
+        return self._compute(pixels, targets, partner_targets, part, taught)

@@ -31,6 +31,7 @@ class Batch:
         partner_targets: int64 (N,), classes of the images that these are blended with; None: with none.
         part: float32 (N,), the part of `targets` in each blended image, if they are.
         indices: int64 (N,), places of the images in the training set; None: not known.
+        teacher_probabilities: float32 (N, K), what a teacher says of each image; None: there is none.
         sizes: images in each part that is computed by itself; None: it is computed as one.
         num_images: of the whole step, in all processes; None: just these.
     """
@@ -41,6 +42,7 @@ class Batch:
     partner_targets: Tensor | None = None
     part: Tensor | None = None
     indices: Tensor | None = None
+    teacher_probabilities: Tensor | None = None
     sizes: tuple[int, ...] | None = None
     num_images: int | None = None
 
@@ -50,13 +52,22 @@ class Batch:
         if len(sizes) == 1:
             yield self
             return
-        values = (self.pixels, self.targets, self.weights, self.partner_targets, self.part)
+        values = (
+            self.pixels,
+            self.targets,
+            self.weights,
+            self.partner_targets,
+            self.part,
+            self.teacher_probabilities,
+        )
         chunks = [None if value is None else torch.split(value, list(sizes)) for value in values]
         for place in range(len(sizes)):
-            pixels, targets, weights, partners, part = (None if chunk is None else chunk[place] for chunk in chunks)
+            pixels, targets, weights, partners, part, taught = (
+                None if chunk is None else chunk[place] for chunk in chunks
+            )
             assert pixels is not None
             assert targets is not None
-            yield Batch(pixels, targets, weights, partners, part)
+            yield Batch(pixels, targets, weights, partners, part, teacher_probabilities=taught)
 
 
 class Gradient:
@@ -94,7 +105,7 @@ class Gradient:
             for number, part in enumerate(parts, 1):
                 with self._engine.apart(number < len(parts)):
                     some, right = self._engine.losses(
-                        part.pixels, part.targets, part.partner_targets, part.part
+                        part.pixels, part.targets, part.partner_targets, part.part, part.teacher_probabilities
                     )  # (N,)
                     total = some.sum() if part.weights is None else some @ part.weights
                     torch.autograd.backward(total * scale)

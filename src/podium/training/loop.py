@@ -42,6 +42,7 @@ from podium.training.order import Order
 from podium.training.pace import Pace
 from podium.training.plan import Plan
 from podium.training.progress import Progress
+from podium.training.teacher import Teacher
 from podium.training.timetable import Timetable
 
 __all__ = ["fit"]
@@ -57,6 +58,7 @@ def fit(
     *,
     engine: Engine | None = None,
     budget: Budget | None = None,
+    teacher: Teacher | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     checkpoint_seconds: float = 60.0,
@@ -70,6 +72,7 @@ def fit(
         runtime: device and precision.
         engine: of a former training of this recipe and runtime, whose compiled code is to be used again.
         budget: when it must be over; the plan is then stretched or shortened as it goes.
+        teacher: whose answers it learns beside the labels, as the recipe says.
         on_progress: called after each step.
         should_stop: asked after each step, of several processes about once a second; True writes a checkpoint and ends
             this sitting.
@@ -92,6 +95,7 @@ def fit(
             runtime,
             engine,
             budget,
+            teacher,
             on_progress or _nobody,
             should_stop,
             checkpoint_seconds,
@@ -106,6 +110,7 @@ def _fit(
     runtime: Runtime,
     engine: Engine | None,
     budget: Budget | None,
+    teacher: Teacher | None,
     on_progress: Callable[[Progress], None],
     should_stop: Callable[[], bool],
     checkpoint_seconds: float,
@@ -127,7 +132,7 @@ def _fit(
     augment = setup.new_pipeline(recipe, seed, images.size, len(images), mean, is_cropped=is_streamed)
     optimizers = Optimizers(network, recipe, timetable, runtime.compute_dtype)
     mixer = Mixer(recipe.mixup, recipe.cutmix)
-    batches = Batches(feed, images.size, labels, augment, mixer, timetable, recipe.accumulate, seed, world)
+    batches = Batches(feed, images.size, labels, augment, mixer, timetable, recipe.accumulate, seed, world, teacher)
     feed.begin(timetable, orders, batches.places)
     gradient = Gradient(engine, recipe, seed)
     average = Average(classifier, recipe, timetable) if recipe.average != "none" else None
