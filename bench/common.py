@@ -46,14 +46,16 @@ def show_progress(now: Progress) -> None:
         )
 
 
-def train_or_resume(folder: Path, data: Dataset, recipe: Recipe, seed: int, on_progress: OnProgress) -> Run:
+def train_or_resume(
+    folder: Path, data: Dataset, recipe: Recipe, seed: int, on_progress: OnProgress, teachers: Sequence[Run] = ()
+) -> Run:
     """A finished run of just this recipe and seed in `folder`, from where an interrupted one came to.
 
     Raises:
         SystemExit: what is there is of another recipe, seed, machine or version: its figures would pass for new ones.
     """
     if not (folder / "manifest.json").exists():
-        return podium.train(data, recipe, seed=seed, out=folder, on_progress=on_progress)
+        return podium.train(data, recipe, seed=seed, teachers=teachers, out=folder, on_progress=on_progress)
     run = Run.open(folder)
     changes = api.differences(run, api.runtime_of(run))
     if run.recipe != recipe or run.manifest["seed"] != seed or changes:

@@ -24,7 +24,7 @@ _BATCH_PIXELS = 250 * 32 * 32  # on a processor what a layer gives then stays in
 class Teacher:
     """The mean of some classifiers' probabilities.
 
-    They count the same: with weights found on a hold-out, as an ensemble has them, what is measured there would flatter.
+    They count the same: with weights found on a hold-out, as an ensemble has, what is measured there would flatter.
 
     Args:
         members: trained classifiers of the same K classes, in any order of them.
