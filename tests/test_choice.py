@@ -61,6 +61,16 @@ def test_a_faster_machine_gets_more_of_the_same_time(speed):
     assert fast.recipe.epochs > 10 * slow.recipe.epochs
 
 
+def test_teachers_cost_epochs_and_nothing_is_promised(speed):
+    speed(1000)
+    alone = choose(images(), 45_000, 300, prepare("fp32"), load_recipe("sprint"))
+    taught = choose(images(), 45_000, 300, prepare("fp32"), load_recipe("sprint"), None, [load_recipe("sprint96")])
+    # a third of sprint96's step, which takes four times as long as sprint's, comes on top of each image
+    assert taught.recipe.epochs < 0.55 * alone.recipe.epochs
+    assert taught.expected is None
+    assert alone.expected is not None
+
+
 def test_other_data_and_sizes(speed):
     speed(1000)
     unknown = choose(images(classes=tuple("abcdefghij")), 45_000, 300, prepare("fp32"))

@@ -14,7 +14,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from podium.api import Comparison, compare, evaluate, open, predict, predict_files, report, resume, submit, train
+    from podium.api import (
+        Comparison,
+        compare,
+        download,
+        evaluate,
+        export_onnx,
+        open,
+        predict,
+        predict_files,
+        report,
+        reproduce,
+        resume,
+        serve,
+        submit,
+        train,
+    )
     from podium.checkup import Checkup, doctor
     from podium.data import Dataset, Images
     from podium.errors import PodiumError
@@ -35,14 +50,18 @@ __all__ = [
     "Run",
     "compare",
     "doctor",
+    "download",
     "evaluate",
+    "export_onnx",
     "leaderboard",
     "load_recipe",
     "open",
     "predict",
     "predict_files",
     "report",
+    "reproduce",
     "resume",
+    "serve",
     "submit",
     "train",
 ]
