@@ -1,9 +1,10 @@
-"""Several runs of a recipe, alone and as an ensemble, and networks of the same recipe that learned the ensemble's answers.
+"""Several runs of a recipe, alone and as an ensemble, and networks that learned the ensemble's answers.
 
-    python bench/distill.py DATA [--recipe sprint] [--seeds 0 1 2] [--students 10 11 12] [--weight 1] [--temperature 1]
+    python bench/distill.py DATA [--recipe sprint] [--seeds 0 1 2] [--students 10 11 12]
 
-All are measured on the same hold-out, which none of them, nor a teacher of theirs, was trained on. The ensemble's members
-count the same, so nothing is chosen on what is reported. Runs that were interrupted are resumed when it is started again.
+All are measured on the same hold-out, which none of them, nor a teacher of theirs, was trained on. The ensemble's
+members count the same, so nothing is chosen on what is reported. Runs that were interrupted are resumed when it is
+started again.
 """
 
 import argparse

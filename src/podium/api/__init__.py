@@ -5,7 +5,7 @@ from podium.api.choice import Choice
 from podium.api.common import classifier_of, open, open_for
 from podium.api.compared import Comparison
 from podium.api.comparison import compare
-from podium.api.download import download
+from podium.api.downloading import download
 from podium.api.gluon import export_gluon, import_gluon
 from podium.api.jobs import open_run
 from podium.api.kaggle import KaggleSubmission, sign_in
