@@ -24,7 +24,7 @@ def download(
     json: Json = False,
 ) -> None:
     """Fetch a data set's files; what was cut short goes on where it ended."""
-    from podium.api.download import download as fetch
+    from podium.api import download as fetch
     from podium.cli.display import bars, print_json
     from podium.cli.display import out as console
     from podium.files import sha256_of
