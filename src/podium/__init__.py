@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from podium.api import (
         Comparison,
         compare,
-        download,
         evaluate,
         export_onnx,
         open,
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
         submit,
         train,
     )
+    from podium.api.downloading import download
     from podium.checkup import Checkup, doctor
     from podium.data import Dataset, Images
     from podium.errors import PodiumError
