@@ -14,7 +14,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from podium.api import Comparison, compare, evaluate, open, predict, predict_files, report, resume, submit, train
+    from podium.api import (
+        Comparison,
+        compare,
+        evaluate,
+        open,
+        predict,
+        predict_files,
+        report,
+        resume,
+        submit,
+        train,
+        tune,
+    )
     from podium.checkup import Checkup, doctor
     from podium.data import Dataset, Images
     from podium.errors import PodiumError
@@ -45,6 +57,7 @@ __all__ = [
     "resume",
     "submit",
     "train",
+    "tune",
 ]
 
 _HOMES = {
