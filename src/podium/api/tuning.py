@@ -283,7 +283,7 @@ def _epochs(recipe: Recipe, epochs: float | None) -> float:
         return max(min(recipe.epochs, 2.0), float(round(recipe.epochs / 4)))
     if not 0 < epochs <= recipe.epochs:
         raise StudyError(
-            f"Trials of {epochs:g} epochs can't be: it takes more than 0, and at most the recipe's own {recipe.epochs:g}."
+            f"Trials of {epochs:g} epochs can't be: it takes more than 0, at most the recipe's own {recipe.epochs:g}."
         )
     return float(epochs)
 

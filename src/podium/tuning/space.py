@@ -201,8 +201,8 @@ def _check(space: Space, recipe: Recipe) -> None:
         for value in axis.choices or (axis.low, axis.high):
             try:
                 recipe.with_settings({key: value})
-            except RecipeError:
-                if not decided:  # else another key's choice may make it possible
+            except RecipeError as error:
+                if not decided or str(error).startswith(f"{key} = "):  # else another key's choice may make it possible
                     raise
 
 

@@ -36,7 +36,7 @@ def open_storage(url: str | None, journal: Path) -> BaseStorage:
     """
     import optuna  # noqa: PLC0415  # an extra
     from optuna.storages import JournalStorage, RDBStorage  # noqa: PLC0415
-    from optuna.storages import journal as journals
+    from optuna.storages import journal as journals  # noqa: PLC0415
 
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)  # podium says what there is to say
     if url is None:
@@ -121,7 +121,7 @@ def study_errors(where: str) -> Iterator[None]:
 
 def shown(url: str) -> str:
     """The URL without its password."""
-    return re.sub(r"(://[^/@:]*):[^/]*@", r"\1:***@", url)
+    return re.sub(r"([?&]password=)[^&\s]*", r"\1***", re.sub(r"(://[^/@:]*):.*@", r"\1:***@", url))
 
 
 def _line(error: BaseException) -> str:
