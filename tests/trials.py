@@ -29,7 +29,9 @@ def fake_fit(score: Callable = peak, *, seconds: float = 0.0, steps: int = 2, se
                 seen.append((run.path, epoch, images, hold_out))
             accuracy = score(recipe, epoch) if step % steps == 0 else None
             if accuracy is not None and math.isnan(accuracy):
-                raise RunError(f"{run.path}: at step {step} the loss is no finite number: the training diverged.\nLower.")
+                raise RunError(
+                    f"{run.path}: at step {step} the loss is no finite number: the training diverged.\nLower."
+                )
             stops = step < num_epochs * steps and should_stop()
             on_progress(
                 Progress(step, num_epochs * steps, epoch, step % steps == 0, num_epochs, 1.0, 0.5, accuracy, 1, 1, 1)

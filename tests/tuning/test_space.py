@@ -1,7 +1,7 @@
 """The search space: what may be declared, and what is derived."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from podium.errors import StudyError
@@ -83,6 +83,7 @@ def test_what_ships_has_a_space_with_its_own_values_inside(name):
 numbers = st.floats(1e-6, 1e3)
 
 
+@settings(deadline=None)
 @given(low=numbers, high=numbers, log=st.booleans(), whole=st.booleans())
 def test_a_written_space_is_read_back_equal(low, high, log, whole):
     low, high = min(low, high), max(low, high)
@@ -92,6 +93,7 @@ def test_a_written_space_is_read_back_equal(low, high, log, whole):
     assert parse_space(space_to_toml(space), "s", SGD) == space
 
 
+@settings(deadline=None)
 @given(st.floats(0.9, 0.99999999))
 def test_numbers_are_shortened_within_their_bounds(value):
     space = {"momentum": Axis(0.9, 0.99999999)}
