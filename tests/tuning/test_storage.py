@@ -3,11 +3,11 @@
 import sys
 
 import pytest
+from trials import study_of
 
 from podium.errors import PodiumError, StudyError
 from podium.recipe import Recipe
 from podium.tuning.storage import open_storage, shown
-from trials import study_of
 
 
 def test_a_line_that_a_crash_cut_short_is_taken_away(tmp_path):

@@ -1,13 +1,13 @@
 """The study: trials shared by workers, none done twice, none lost."""
 
 import pytest
+from trials import study_of
 
 from podium.errors import StudyError
 from podium.recipe import Recipe, load_recipe
 from podium.tuning import Study, best_of, check_folder
 from podium.tuning.sampler import NumberedSampler, new_pruner
 from podium.tuning.study import MOST_ATTEMPTS
-from trials import study_of
 
 RECIPE = Recipe(learning_rate=0.1)
 

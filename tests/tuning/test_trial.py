@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from trials import fake_fit, peak, study_of
 
 import podium
 from podium.api.common import split
@@ -13,7 +14,6 @@ from podium.errors import StorageError
 from podium.recipe import Recipe, load_recipe
 from podium.runtime import prepare
 from podium.tuning import Bench, num_looks, trial, trial_recipe, validation_parts
-from trials import fake_fit, peak, study_of
 
 RECIPE = replace(load_recipe("sprint_small"), batch_size=16, precision="fp32", hold_out=0.2, learning_rate=0.01)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -159,6 +160,7 @@ class Study:
                     continue
                 with suppress(UpdateFinishedTrialError, ValueError):  # another one was quicker
                     self.close_trial(trial, "lost", None, f"its worker on {trial.user_attrs.get('host', '?')} is gone")
+                shutil.rmtree(self.folder / "trials" / str(trial.number), ignore_errors=True)
                 self.worker.bury(str(trial.user_attrs.get("worker", "")))
 
     def close_trial(self, trial: FrozenTrial, state: State, accuracy: float | None, note: str) -> None:
