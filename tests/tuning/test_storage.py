@@ -1,12 +1,15 @@
 """Where trials are kept: a journal that a crash can't spoil, and URLs whose passwords stay untold."""
 
+import subprocess
 import sys
 
 import pytest
+from processes import free_port
 from trials import study_of
 
 from podium.errors import PodiumError, StudyError
 from podium.recipe import Recipe
+from podium.tuning import storage
 from podium.tuning.storage import open_storage, shown
 
 
@@ -73,3 +76,44 @@ def test_a_database_does_as_the_journal_does(tmp_path):
     assert not (tmp_path / "one" / "name" / "journal.log").exists()
     one.close()
     other.close()
+
+
+_PROXY = """
+import sys
+from optuna.storages import JournalStorage, run_grpc_proxy_server
+from optuna.storages.journal import JournalFileBackend
+
+run_grpc_proxy_server(JournalStorage(JournalFileBackend(sys.argv[1])), host="127.0.0.1", port=int(sys.argv[2]))
+"""
+
+
+def test_a_proxy_does_as_the_journal_does(tmp_path):
+    pytest.importorskip("grpc")
+    port = free_port()
+    proxy = subprocess.Popen([sys.executable, "-c", _PROXY, str(tmp_path / "kept.log"), str(port)])
+    try:
+        one = study_of(tmp_path / "one" / "name", Recipe(), url=f"grpc://127.0.0.1:{port}")
+        other = study_of(tmp_path / "two" / "name", Recipe(), url=f"grpc://127.0.0.1:{port}")
+        ticket = one.ask(2)
+        ticket.look(1, 0.5)
+        ticket.beat(1)
+        ticket.end("finished", 1.0, 0.5)
+        other.ask(2).end("stopped", 1.0)
+        assert [row.state for row in one.rows()] == ["finished", "stopped", "waiting"]
+        assert other.rows()[0].accuracy == 0.5
+        with pytest.raises(StudyError, match=r"grpc://127.0.0.1:.* holds a study of another recipe"):
+            study_of(tmp_path / "three" / "name", Recipe(learning_rate=0.5), url=f"grpc://127.0.0.1:{port}")
+        proxy.kill()
+        proxy.wait()
+        with pytest.raises(StudyError, match=r"can't be reached.*\n.*proxy running"):
+            one.ask(3)
+    finally:
+        proxy.kill()
+        proxy.wait()
+
+
+def test_a_proxy_that_is_not_there(tmp_path, monkeypatch):
+    pytest.importorskip("grpc")
+    monkeypatch.setattr(storage, "_GRPC_SECONDS", 0.1)
+    with pytest.raises(StudyError, match=r"can't be reached.*\nIs the proxy running"):
+        open_storage(f"grpc://127.0.0.1:{free_port()}", tmp_path / "journal.log")

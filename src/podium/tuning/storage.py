@@ -104,6 +104,8 @@ def study_errors(where: str) -> Iterator[None]:
 
     try:
         yield
+    except ConnectionError as error:
+        raise StudyError(f"{where} can't be reached: {_line(error)}.\nIs the proxy running there?") from error
     except OSError as error:
         raise StorageError(f"{where} can't be used: {error.strerror or error}.") from error
     except ImportError as error:
