@@ -53,10 +53,17 @@ def test_an_address_that_makes_no_sense(url, says, tmp_path):
 
 
 def test_a_missing_driver_is_named(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "psycopg2", None)
-    with pytest.raises(StudyError, match="pip install psycopg2-binary") as caught:
-        open_storage("postgresql://me:secret@localhost/x", tmp_path / "journal.log")
-    assert "secret" not in str(caught.value)
+    for name, url, package in (
+        ("psycopg", "postgresql+psycopg://me:secret@localhost/x", "'psycopg[binary]'"),
+        ("psycopg2", "postgresql+psycopg2://me:secret@localhost/x", "psycopg2-binary"),
+        ("grpc", "grpc://localhost", "grpcio protobuf"),
+    ):
+        monkeypatch.setitem(sys.modules, name, None)
+        with pytest.raises(StudyError) as caught:
+            study_of(tmp_path / "study", Recipe(), url=url)
+        assert str(caught.value).endswith(f"{name}, which can't be imported.\nInstall it: pip install {package}")
+        assert "secret" not in str(caught.value)
+    assert not (tmp_path / "study").exists()
 
 
 def test_passwords_stay_untold():

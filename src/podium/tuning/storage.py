@@ -21,6 +21,7 @@ __all__ = ["GRPC_PORT", "open_storage", "shown", "study_errors"]
 GRPC_PORT = 13000
 """Optuna's own, where a URL names none."""
 _GRPC_SECONDS = 30  # to reach a proxy
+_PACKAGES = {"grpc": "grpcio protobuf", "psycopg": "'psycopg[binary]'", "psycopg2": "psycopg2-binary"}
 
 
 def open_storage(url: str | None, journal: Path) -> BaseStorage:
@@ -109,9 +110,11 @@ def study_errors(where: str) -> Iterator[None]:
     except OSError as error:
         raise StorageError(f"{where} can't be used: {error.strerror or error}.") from error
     except ImportError as error:
+        name = _missing(error)
         raise StudyError(
-            f"{where} needs a package that isn't there: {_line(error)}.\nInstall it: {_install(where)}"
-        ) from (error)
+            f"{where} needs the package {name}, which can't be imported.\n"
+            f"Install it: pip install {_PACKAGES.get(name, name)}"
+        ) from error
     except (OptunaError, SQLAlchemyError, ValueError, KeyError, AssertionError) as error:
         advice = "Is it running, and the address right?" if "://" in where else "Take it away, or choose another --out."
         raise StudyError(f"{where} can't be used as a study's storage: {_line(error)}.\n{advice}") from error
@@ -132,7 +135,7 @@ def _line(error: BaseException) -> str:
     return shown(text.splitlines()[0][:200]).rstrip(".")
 
 
-def _install(where: str) -> str:
-    if where.startswith("grpc"):
-        return "pip install grpcio protobuf"
-    return "pip install psycopg2-binary" if where.startswith("postgresql") else "its driver, as SQLAlchemy says"
+def _missing(error: ImportError) -> str:
+    """The module that isn't there: Optuna says only that one is missing, and keeps which as the cause."""
+    cause = error.__cause__
+    return error.name or (cause.name if isinstance(cause, ImportError) and cause.name else "that is its driver")

@@ -116,6 +116,9 @@ class Study:
                 kept = self._kept_task()
         except BaseException:
             self.worker.close()
+            for made in (folder / "workers", folder):  # if that is all there is
+                with suppress(OSError):
+                    made.rmdir()
             raise
         if kept != asdict(task):
             self.worker.close()
