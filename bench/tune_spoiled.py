@@ -4,8 +4,8 @@
 
 All learning rates of `sprint` are multiplied by 10. The study may vary these, each from a 30th to 3 times what it is
 now, and nothing else, for the given minutes, in trials of two epochs. Trials are judged on a tenth of the images that
-aren't held out. Then winner and shipped recipe are trained in as many epochs, with the same seeds, on the usual split, and
-measured on the usual hold-out, which no trial saw. An interrupted comparison is gone on with; a study that had its
+aren't held out. Then winner and shipped recipe are trained in as many epochs, with the same seeds, on the usual split,
+and measured on the usual hold-out, which no trial saw. An interrupted comparison is gone on with; a study that had its
 minutes isn't searched on.
 """
 

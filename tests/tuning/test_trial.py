@@ -146,3 +146,31 @@ def test_a_full_disk_puts_the_trial_back_and_is_said(bench, study, monkeypatch, 
         bench().do(study.ask(None))
     assert [row.state for row in study.rows()] == ["stopped", "waiting"]
     assert list((tmp_path / "trials").iterdir()) == []
+
+
+class Ticket:
+    """A trial of a study that thinks nothing of it."""
+
+    number, is_lost = 0, False
+
+    def __init__(self, **values):
+        self.values, self.looks, self.ended = values, [], None
+
+    def look(self, epoch, accuracy):
+        self.looks.append(epoch)
+        return True
+
+    def end(self, state, seconds, accuracy, note):
+        self.ended = (state, note)
+
+
+def test_a_real_training_stops_too_and_a_real_divergence_is_told(bench):
+    steps = []
+    one = bench(recipe=replace(RECIPE, batch_size=4))
+    one.on_progress = lambda number, now: steps.append(now.step)
+    hopeless, wild = Ticket(), Ticket(head_learning_rate=1e30)
+    assert one.do(hopeless) == "pruned"
+    assert steps == list(range(1, 11))  # of 27: nine an epoch, and one after the look
+    assert hopeless.looks == [1]
+    assert one.do(wild) == "diverged"
+    assert wild.ended[1].startswith("at step ")
