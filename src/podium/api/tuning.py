@@ -60,12 +60,12 @@ class Tuned:
     @property
     def num_done(self) -> int:
         """Trials that came to an end that counts."""
-        return _num_done(self.rows)
+        return tuning.num_done(self.rows)
 
     @property
     def own_accuracy(self) -> float | None:
         """Of the recipe that it began with; None: it wasn't tried, or didn't come to its end."""
-        return next((row.accuracy for row in self.rows if row.is_own and row.accuracy is not None), None)
+        return tuning.own_accuracy(self.rows)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -119,8 +119,8 @@ def tune(
 ) -> Tuned:
     """Searches for better values of a recipe's keys, and writes the best as a recipe file.
 
-    Started again with the same folder it goes on; started several times at once, the workers share the trials. No trial
-    sees the recipe's hold-out: they are judged on a part of the other images.
+    Started again with the same folder it goes on; several at once share the trials. No trial sees the recipe's
+    hold-out: they are judged on a part of the other images.
 
     Args:
         data: what `open` gives, or what it takes.
@@ -136,8 +136,7 @@ def tune(
         validation_seed: which of them.
         seed: of every trial's weights and order, and of the draws.
         out: the study's folder; None: studies/<recipe>.
-        storage: URL of a database (postgresql://…) or a gRPC proxy (grpc://host:port) that keeps the trials; None: a
-            journal in the folder.
+        storage: URL of a database or gRPC proxy (grpc://host:port) for the trials; None: a journal in the folder.
         runtime: device and precision; None: the best there is.
         on_begin: called with the study, and the number of its trials that are done.
         on_trial: called with each trial that this worker did, and the number of those that are done.
@@ -167,7 +166,6 @@ def tune(
     parts = tuning.validation_parts(images, split(images, recipe)[0], validation, validation_seed)
     runtime = runtime or prepare(recipe.precision)
     check(tuning.trial_recipe(recipe, epochs), images, parts, None, runtime.world)
-    seed = operator.index(seed)
     task = Task(
         data=dataset.fingerprint,
         recipe=recipe.to_toml(),
@@ -176,7 +174,7 @@ def tune(
         validation=validation,
         validation_seed=validation_seed,
         pruner=pruner,
-        seed=seed,
+        seed=operator.index(seed),
     )
     folder = Path("studies") / recipe.name if out is None else Path(out)
     own = {key: getattr(recipe, key) for key in space}
@@ -188,7 +186,7 @@ def tune(
             recipe=recipe,
             parts=parts,
             epochs=epochs,
-            seed=seed,
+            seed=task.seed,
             runtime=runtime,
             folder=folder / "trials",
             should_stop=lambda: should_stop() or time.monotonic() >= end,
@@ -196,7 +194,7 @@ def tune(
         )
         result = _Result(study, recipe, dataset.name, len(parts[1]))
         if on_begin is not None:
-            on_begin(study, _num_done(study.rows()))
+            on_begin(study, tuning.num_done(study.rows()))
         _work(study, bench, result, trials, end, on_trial)
         return result.written()
     finally:
@@ -213,10 +211,10 @@ def _work(
     end: float,
     on_trial: Callable[[Row, int], None] | None,
 ) -> None:
-    """Does trials until there are enough, the time is over, or it is stopped; then waits for those of other workers."""
+    """Does trials until there are enough, those of others included, the time is over, or it is stopped."""
     while not bench.should_stop():
         rows = study.rows()
-        if trials is not None and _num_done(rows) >= trials:
+        if trials is not None and tuning.num_done(rows) >= trials:
             return
         taken = [row.seconds for row in rows if row.state == "finished" and row.seconds is not None]
         if taken and time.monotonic() + median(taken) > end:
@@ -231,7 +229,7 @@ def _work(
         row = next(row for row in rows if row.number == ticket.number)
         result.note(row)
         if on_trial is not None:
-            on_trial(row, _num_done(rows))
+            on_trial(row, tuning.num_done(rows))
 
 
 class _Result:
@@ -271,10 +269,6 @@ class _Result:
             )
             write_study(page, facts)
         return Tuned(study.folder, epochs, num_judged, tuple(rows), best, recipe, tuple(changes), winner, page)
-
-
-def _num_done(rows: list[Row] | tuple[Row, ...]) -> int:
-    return sum(row.state in ("finished", "pruned", "diverged", "impossible") for row in rows)
 
 
 def _epochs(recipe: Recipe, epochs: float | None) -> float:

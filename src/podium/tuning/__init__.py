@@ -4,7 +4,7 @@ What it needs is an extra: `pip install 'podium-vision[tune]'`.
 """
 
 from podium.tuning.needed import check_installed
-from podium.tuning.rows import Row, State, Task, best_of
+from podium.tuning.rows import Row, State, Task, best_of, num_done, own_accuracy
 from podium.tuning.space import Space, default_space, narrowed, parse_space, space_to_toml
 from podium.tuning.study import Study, check_folder
 from podium.tuning.trial import Bench, num_looks, trial_recipe, validation_parts
@@ -23,7 +23,9 @@ __all__ = [
     "check_installed",
     "default_space",
     "narrowed",
+    "num_done",
     "num_looks",
+    "own_accuracy",
     "parse_space",
     "recipe_of",
     "space_to_toml",

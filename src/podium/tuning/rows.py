@@ -8,10 +8,13 @@ from typing import Literal
 
 from podium.tuning.space import Value
 
-__all__ = ["Row", "State", "Task", "best_of"]
+__all__ = ["COUNTED", "Row", "State", "Task", "best_of", "num_done", "own_accuracy"]
 
 State = Literal["finished", "pruned", "diverged", "impossible", "lost", "stopped", "surplus", "running", "waiting"]
 """What became of a trial. The first four count; what was lost or stopped is tried again; surplus ones never began."""
+
+COUNTED: tuple[State, ...] = ("finished", "pruned", "diverged", "impossible")
+"""Those that came to an end."""
 
 
 @dataclass(frozen=True)
@@ -71,3 +74,13 @@ def best_of(rows: Sequence[Row]) -> Row | None:
     """The finished one with the highest accuracy, of several the first."""
     done = [row for row in rows if row.accuracy is not None]
     return max(done, key=lambda row: (row.accuracy or 0.0, -row.number), default=None)
+
+
+def num_done(rows: Sequence[Row]) -> int:
+    """How many came to an end that counts."""
+    return sum(row.state in COUNTED for row in rows)
+
+
+def own_accuracy(rows: Sequence[Row]) -> float | None:
+    """Of the recipe as it was; None: it wasn't tried, or didn't finish."""
+    return next((row.accuracy for row in rows if row.is_own and row.accuracy is not None), None)

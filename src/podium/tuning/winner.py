@@ -9,7 +9,7 @@ from pathlib import Path
 
 from podium.files import write_atomically
 from podium.recipe import Recipe
-from podium.tuning.rows import Row
+from podium.tuning.rows import COUNTED, Row, own_accuracy
 
 __all__ = ["Judged", "changes", "recipe_of", "write_winner"]
 
@@ -52,11 +52,9 @@ def write_winner(path: Path, recipe: Recipe, rows: Sequence[Row], best: Row, jud
     winner = replace(
         recipe_of(recipe, best), name=recipe.name if recipe.name.endswith("-tuned") else f"{recipe.name}-tuned"
     )
-    counts = {
-        state: sum(row.state == state for row in rows) for state in ("finished", "pruned", "diverged", "impossible")
-    }
+    counts = {state: sum(row.state == state for row in rows) for state in COUNTED}
     others = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
-    own = next((row.accuracy for row in rows if row.is_own and row.accuracy is not None), None)
+    own = own_accuracy(rows)
     lines = [
         f"{winner.name}: {recipe.name}, tuned.",
         "",

@@ -12,7 +12,7 @@ from podium.delivery.report.charts import Dot, scatter_chart
 from podium.delivery.report.figures import Chart
 from podium.files import write_atomically
 from podium.recipe import Recipe
-from podium.tuning.rows import Row, Task
+from podium.tuning.rows import Row, Task, num_done, own_accuracy
 from podium.tuning.space import Axis, Space, Value
 
 __all__ = ["StudyFacts", "write_study"]
@@ -68,9 +68,9 @@ def write_study(path: Path, facts: StudyFacts) -> None:
     values = {
         "facts": facts,
         "title": f"{facts.recipe.name} tuned on {facts.data}",
-        "own": next((row.accuracy for row in facts.rows if row.is_own and row.accuracy is not None), None),
+        "own": own_accuracy(facts.rows),
         "counts": [(_WORDS[state], counts[state]) for state in _WORDS if counts[state]],
-        "num_done": sum(counts[state] for state in ("finished", "pruned", "diverged", "impossible")),
+        "num_done": num_done(facts.rows),
         "history": _history(facts),
         "slices": [_slice(facts, key, axis) for key, axis in facts.space.items()],
         "importances": sorted(facts.importances.items(), key=lambda item: -item[1]),
