@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import nn
+from trials import fake_fit
 
 import podium
 from podium import cli
@@ -18,6 +20,8 @@ from podium.errors import DataError, PodiumError, RunError
 from podium.evaluation import predict as prediction
 from podium.models import sync_norms
 from podium.recipe import load_recipe
+from podium.training import Progress
+from podium.tuning import trial
 from podium.world import join, silence
 
 
@@ -209,3 +213,27 @@ def command(words: list[str], folder: str) -> None:
     os.chdir(folder)
     sys.argv = ["podium", *words]
     cli.main()
+
+
+# ---- trials of one study
+
+
+def tune(data: str, out: str, trials: int, kill_at: int | None, seconds: float) -> list[int]:
+    """The trials that this worker did; in that of the number `kill_at` it is killed."""
+    did: list[int] = []
+
+    def on_progress(number: int, now: Progress) -> None:
+        if number == kill_at and now.epoch == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    trial.fit = fake_fit(seconds=seconds)
+    podium.tune(
+        data,
+        "sprint_small",
+        trials=trials,
+        settings={"batch_size": 16, "hold_out": 0.2, "precision": "fp32"},
+        out=out,
+        on_trial=lambda row, _: did.append(row.number),
+        on_progress=on_progress,
+    )
+    return did

@@ -17,6 +17,7 @@ ROOMS = [
     "interop",
     "training",
     "evaluation",
+    "tuning",
     "delivery",
     "checkup",
     "api",

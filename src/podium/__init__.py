@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         serve,
         submit,
         train,
+        tune,
     )
     from podium.api.downloading import download
     from podium.checkup import Checkup, doctor
@@ -64,6 +65,7 @@ __all__ = [
     "serve",
     "submit",
     "train",
+    "tune",
 ]
 
 _HOMES = {

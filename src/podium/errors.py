@@ -12,6 +12,7 @@
     ├── RunError                 a run folder: missing, damaged, or of another kind of data
     ├── ServeError               the server: its packages are missing, or its address is taken
     ├── StorageError             the disk: full, not writable, gone
+    ├── StudyError               a search for a better recipe: its space, its storage, or it is another's
     ├── WeightsError             a file of weights: damaged, or of another network
     └── WorldError               the other processes of one training: missing, silent, or unlike this one
 
@@ -30,6 +31,7 @@ __all__ = [
     "RunError",
     "ServeError",
     "StorageError",
+    "StudyError",
     "TableError",
     "WeightsError",
     "WorldError",
@@ -82,6 +84,10 @@ class ServeError(PodiumError):
 
 class StorageError(PodiumError):
     """The disk is full, not writable, or went away."""
+
+
+class StudyError(PodiumError):
+    """A study's search space is wrong, its storage can't be reached or is damaged, or it is of another task."""
 
 
 class WeightsError(PodiumError):

@@ -40,6 +40,7 @@ def test_help_names_every_verb_and_each_verb_has_help():
         "download",
         "data",
         "train",
+        "tune",
         "evaluate",
         "submit",
         "predict",

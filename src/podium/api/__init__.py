@@ -17,6 +17,7 @@ from podium.api.results import evaluate, predict
 from podium.api.serving import check_servable, serve
 from podium.api.submission import submit
 from podium.api.training import resume, train
+from podium.api.tuning import Tuned, check_tunable, tune
 from podium.checkup import Checkup, doctor
 
 __all__ = [
@@ -27,8 +28,10 @@ __all__ = [
     "KaggleSubmission",
     "OnnxExport",
     "Reproduction",
+    "Tuned",
     "check_resumable",
     "check_servable",
+    "check_tunable",
     "classifier_of",
     "compare",
     "differences",
@@ -52,4 +55,5 @@ __all__ = [
     "sign_in",
     "submit",
     "train",
+    "tune",
 ]

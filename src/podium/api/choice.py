@@ -6,7 +6,6 @@ that gives decides. The training itself then keeps the time: budget.py.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -17,7 +16,7 @@ from podium.api.expected import Expected, expected
 from podium.data import Images
 from podium.errors import RecipeError
 from podium.evaluation.tta import NUM_VIEWS
-from podium.recipe import Recipe, default_recipe, load_recipe
+from podium.recipe import Recipe, default_recipe, load_recipe, stretched
 from podium.run import Run
 from podium.runtime import Runtime
 from podium.training import Parts
@@ -160,20 +159,6 @@ def choose(
 def num_looks(recipe: Recipe, num_hold_out: int) -> int:
     """Views of images that are looked at after the last step: for the curve, and with test-time augmentation."""
     return round(num_hold_out * (2 + (NUM_VIEWS[recipe.tta] - 1) * recipe.tta_fraction))
-
-
-def stretched(recipe: Recipe, epochs: float) -> Recipe:
-    """The same recipe in `epochs`: warm-up and steps of the rate in proportion, not many more looks at the hold-out."""
-    factor = epochs / recipe.epochs
-    return replace(
-        recipe,
-        epochs=epochs,
-        warmup_epochs=recipe.warmup_epochs * factor,
-        schedule_period=recipe.schedule_period * factor,
-        schedule_milestones=tuple(end * factor for end in recipe.schedule_milestones),
-        whiten_bias_epochs=min(recipe.whiten_bias_epochs, epochs / 2),
-        evaluate_every=max(recipe.evaluate_every, math.ceil(epochs / 8)) if recipe.evaluate_every else 0,
-    )
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from podium.cli import (
     shard,
     submit,
     train,
+    tune,
 )
 from podium.errors import PodiumError, WorldError
 from podium.world.launch import is_first
@@ -41,6 +42,7 @@ app.command()(download.download)
 app.command()(data.data)
 app.command()(shard.shard)
 app.command()(train.train)
+app.command()(tune.tune)
 app.command()(evaluate.evaluate)
 app.command()(submit.submit)
 app.command()(predict.predict)

@@ -12,7 +12,7 @@ from podium.errors import RecipeError
 from podium.recipe import rules
 from podium.recipe.fields import Recipe
 
-__all__ = ["default_recipe", "load_recipe", "parse_setting", "recipe_names", "recipe_text"]
+__all__ = ["default_recipe", "load_recipe", "parse_setting", "recipe_names", "recipe_text", "search_text"]
 
 _LARGE = 96  # pixels a side, from which on networks have their ImageNet form
 
@@ -20,7 +20,21 @@ _LARGE = 96  # pixels a side, from which on networks have their ImageNet form
 def recipe_names() -> list[str]:
     """Names of the recipes that ship, sorted."""
     folder = resources.files("podium") / "recipes"
-    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+    names = [entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml")]
+    return sorted(name for name in names if not name.endswith(".search"))
+
+
+def search_text(name_or_path: str | Path) -> tuple[str, str] | None:
+    """The search space declared beside a recipe, R.search.toml beside R.toml, and where that is; None: there is none.
+
+    Raises RecipeError if it can't be read.
+    """
+    name = str(name_or_path)
+    if name in recipe_names():
+        beside = resources.files("podium") / "recipes" / f"{name}.search.toml"
+        return (beside.read_text(encoding="utf-8"), f"{name}.search.toml") if beside.is_file() else None
+    path = Path(name).with_suffix(".search.toml")
+    return (_read(path), str(path)) if path.is_file() else None
 
 
 def recipe_text(name: str) -> str:
@@ -58,14 +72,18 @@ def _find(name: str) -> tuple[str, str]:
         return recipe_text(name), f"recipe {name}"
     path = Path(name)
     if path.is_file():
-        try:
-            return path.read_text(encoding="utf-8"), str(path)
-        except (OSError, UnicodeDecodeError) as error:
-            raise RecipeError(f"{path} can't be read as a recipe: {error}.") from None
+        return _read(path), str(path)
     raise RecipeError(
         f"There is no recipe '{name}'{rules.nearest(name, names)}.\n"
         f"Recipes that ship: {', '.join(names)}; or give the path of a TOML file."
     )
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path} can't be read as a recipe: {error}.") from None
 
 
 def parse_setting(setting: str) -> tuple[str, object]:

@@ -15,7 +15,7 @@ from markupsafe import Markup, escape
 
 from podium.evaluation import CalibrationBin
 
-__all__ = ["Line", "calibration_chart", "line_chart", "nice_ticks", "percent"]
+__all__ = ["Dot", "Line", "calibration_chart", "line_chart", "nice_ticks", "percent", "scatter_chart"]
 
 Points = Sequence[tuple[float, float]]
 
@@ -36,6 +36,22 @@ class Line:
 
     name: str
     points: Points
+
+
+@dataclass(frozen=True)
+class Dot:
+    """A dot of a chart.
+
+    Attributes:
+        x, y: where.
+        says: what it tells who points at it.
+        kind: 0: as most; 1: the one that stands out; 2: one that counts less.
+    """
+
+    x: float
+    y: float
+    says: str
+    kind: int = 0
 
 
 @dataclass(frozen=True)
@@ -106,6 +122,66 @@ def line_chart(
             f"<title>{escape(line.name)}: {escape(form(y))}</title></circle>"
         )
     return _svg(title, about, parts)
+
+
+def scatter_chart(
+    dots: Sequence[Dot],
+    *,
+    title: str,
+    about: str,
+    x_label: str,
+    x_form: Callable[[float], str] = "{:g}".format,
+    form: Callable[[float], str],
+    log_x: bool = False,
+    x_names: Sequence[str] = (),
+    line: Points = (),
+) -> Markup:
+    """Dots over a common x, and perhaps a line through it.
+
+    Args:
+        dots: at least one.
+        title: as of `line_chart`.
+        about: as of `line_chart`.
+        x_label: as of `line_chart`.
+        x_form: how x is written.
+        form: as of `line_chart`.
+        log_x: whether x, all above 0, is on a log scale.
+        x_names: of x = 0, 1, …, where these stand for choices.
+        line: (x, y), x ascending.
+    """
+    xs = [one.x for one in dots] + [x for x, _ in line]
+    ys = [one.y for one in dots] + [y for _, y in line]
+    to = math.log10 if log_x else float
+    low, high = min(map(to, xs)), max(map(to, xs))
+    pad = 0.04 * (high - low) or 0.5
+    y_ticks = nice_ticks(min(ys), max(ys))
+    axes = _Axes((low - pad, high + pad), (y_ticks[0], y_ticks[-1]))
+    x_ticks: list[float] = list(range(len(x_names)))
+    if not x_names:
+        x_ticks = [x for x in _log_ticks(low, high) if low <= x <= high] if log_x else nice_ticks(low, high, 5)
+        x_ticks = [x for x in x_ticks if axes.x[0] <= x <= axes.x[1]]
+
+    def written(x: float) -> str:
+        return str(x_names[round(x)]) if x_names else x_form(10**x if log_x else x)
+
+    parts = [_grid(axes, x_ticks, y_ticks, written, form), _x_label(x_label)]
+    if line:
+        places = [f"{axes.left_of(to(x)):.1f},{axes.top_of(y):.1f}" for x, y in line]
+        parts.append(f'<polyline class="line line-1" points="{" ".join(places)}"/>')
+    for one in sorted(dots, key=lambda one: (2, 0, 1).index(one.kind)):  # what stands out lies on top
+        look, size = (("dot line-0", 3), ("dot line-1", 5), ("count", 3))[one.kind]
+        parts.append(
+            f'<circle class="{look}" cx="{axes.left_of(to(one.x)):.1f}" cy="{axes.top_of(one.y):.1f}" r="{size}">'
+            f"<title>{escape(one.says)}</title></circle>"
+        )
+    return _svg(title, about, parts)
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    """Logarithms of 1, 2 and 5 times powers of ten, or of these powers only where the first would be too many."""
+    powers = range(math.floor(low), math.ceil(high) + 1)
+    steps = (1, 2, 5) if high - low < 1.5 else (1, 3) if high - low < 3 else (1,)
+    return [power + math.log10(step) for power in powers for step in steps]
 
 
 def calibration_chart(bins: Sequence[CalibrationBin], num_images: int, *, title: str, about: str) -> Markup:

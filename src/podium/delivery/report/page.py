@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
+from podium.delivery.pages import template
 from podium.delivery.report import figures, gallery
 from podium.delivery.report.pictures import Fetch
 from podium.evaluation import Evaluation, Predictions, calibration_bins, find_label_issues
@@ -18,8 +17,6 @@ from podium.recipe import Recipe
 from podium.run import Run
 
 __all__ = ["Looked", "Measured", "write_report"]
-
-_LONGEST = 60  # characters of a name or id that are shown
 
 
 @dataclass(frozen=True)
@@ -98,7 +95,7 @@ def write_report(
         values |= _of_measured(measured, run.recipe, classifier)
     if looked is not None:
         values |= _of_looked(looked)
-    write_atomically(path, _template().render(values))
+    write_atomically(path, template("page.html").render(values))
 
 
 def _of_measured(measured: Measured, recipe: Recipe, classifier: Classifier) -> dict[str, Any]:
@@ -123,26 +120,3 @@ def _of_looked(looked: Looked) -> dict[str, Any]:
     assert looked.predictions.labels is not None
     issues = find_label_issues(looked.predictions.probabilities, looked.predictions.labels)
     return {"looked": looked, "issues": issues, "suspects": gallery.suspects(looked.predictions, issues, looked.fetch)}
-
-
-def _template() -> jinja2.Template:
-    """Everything put into it is escaped: names and ids are whatever the user's files say."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"percent": _percent, "short": _short, "count": lambda value: f"{value:,}"}
-    return environment.get_template("page.html")
-
-
-def _percent(value: float | None, digits: int = 1) -> str:
-    return "–" if value is None else f"{100 * value:.{digits}f}\u202f%"
-
-
-def _short(text: object, longest: int = _LONGEST) -> str:
-    """The text, its middle left out where it is long: an id's end tells more than its beginning."""
-    shown = str(text)
-    return shown if len(shown) <= longest else f"{shown[: longest // 2]}…{shown[-(longest // 2 - 1) :]}"
