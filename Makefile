@@ -1,5 +1,6 @@
 # make demo   the whole path on embedded data       make test   linters, types, tests
 # make bench  what is claimed, measured again       make lint   linters and types only
+# make notebook   the quickstart, executed anew
 # Each sets up .venv first, if need be.
 
 PYTHON ?= python3
@@ -7,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= ../shared/data/cifar-10
 
-.PHONY: demo test lint format bench clean
+.PHONY: demo test lint format bench notebook clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -37,6 +38,9 @@ bench: $(VENV)/.installed
 	$(BIN)/python bench/throughput.py
 	$(BIN)/python bench/sprint_accuracy.py $(DATA)
 	$(BIN)/python bench/seed_losses.py $(DATA)
+
+notebook: $(VENV)/.installed
+	$(BIN)/python notebooks/execute.py
 
 clean:
 	rm -rf $(VENV) demo build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
