@@ -1,6 +1,6 @@
 # make demo   the whole path on embedded data       make test   linters, types, tests
 # make bench  what is claimed, measured again       make lint   linters and types only
-# make notebook   the quickstart, executed anew
+# make docs   the documents as a site, in site/     make notebook   the quickstart, executed anew
 # Each sets up .venv first, if need be.
 
 PYTHON ?= python3
@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= ../shared/data/cifar-10
 
-.PHONY: demo test lint format bench notebook clean
+.PHONY: demo test lint format bench docs notebook clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -39,8 +39,11 @@ bench: $(VENV)/.installed
 	$(BIN)/python bench/sprint_accuracy.py $(DATA)
 	$(BIN)/python bench/seed_losses.py $(DATA)
 
+docs: $(VENV)/.installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
 notebook: $(VENV)/.installed
 	$(BIN)/python notebooks/execute.py
 
 clean:
-	rm -rf $(VENV) demo build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) demo site build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

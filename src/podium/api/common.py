@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from podium import data as data_room
 from podium.api.jobs import open_run
-from podium.data import Dataset, Images, ImageStream, hold_out
+from podium.data import Dataset, Images, ImageStream, Progress, hold_out, open
 from podium.data.bad_images import BadImages
 from podium.data.encoded import EncodedPixels
 from podium.errors import DataError, RunError, StorageError
@@ -37,8 +36,6 @@ __all__ = [
 OnBatch = Callable[[int, int], None]
 """Called with (images done, images in all)."""
 
-open = data_room.open
-
 
 def open_for(
     run: Run,
@@ -46,7 +43,7 @@ def open_for(
     *,
     image_size: int | None = None,
     labels: str | None = None,
-    progress: data_room.Progress | None = None,
+    progress: Progress | None = None,
 ) -> Dataset:
     """Opens data for a trained run: what it was trained on if None, resized and with the labels as it was then.
 

@@ -43,7 +43,7 @@ def import_gluon(
     Args:
         path: what `save_parameters` or `export` wrote.
         model: seed_resnet18 or seed_resnet164_v2.
-        out: the run's folder; None: runs/<time>-<model>.
+        out: the run's folder; None: `runs/<time>-<model>`.
         classes: the K names, in the order of the logits; None: CIFAR-10's if K is 10, else "0", "1", ….
         command: for the manifest: what was typed.
 

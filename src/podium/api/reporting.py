@@ -38,7 +38,7 @@ def report(
     Args:
         run: a finished run.
         path: the file to write; None: report.html in the run's folder, of weights that ship
-            report-<name>.html here.
+            `report-<name>.html` here.
         data: what `open` gives or takes; None: what the run was trained on. If that is gone, the page goes without
             pictures.
         on: which images to measure on, as of `evaluate`. None: the hold-out where the data are the run's own, and

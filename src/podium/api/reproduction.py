@@ -82,7 +82,7 @@ def reproduce(
     Args:
         run: the finished one.
         data: what it was trained on; None: the path in its manifest. Its fingerprint must be the same.
-        out: the new run's folder; None: runs/<time>-<recipe>.
+        out: the new run's folder; None: `runs/<time>-<recipe>`.
         runtime: device and precision; None: as the run had, where this machine has that.
         on_begin: as of `train`.
         on_progress: as of `train`.

@@ -63,8 +63,8 @@ def train(
         minutes: that all of this call may take, its measurement and the report too. The recipe, unless one is given,
             and its epochs are chosen for that, and the training's plan is stretched or shortened as it goes.
         seed: decides initial weights, order and augmentation.
-        out: the run's folder; None: runs/<time>-<recipe>. A run that torchrun's job began before it was started anew is
-            gone on with.
+        out: the run's folder; None: `runs/<time>-<recipe>`. A run that torchrun's job began before it was started anew
+            is gone on with.
         runtime: device and precision; None: the best there is, as the recipe's precision says.
         command: for the manifest: what was typed.
         on_choice: called with what was chosen for `minutes`.
