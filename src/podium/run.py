@@ -8,6 +8,7 @@
         checkpoint              everything needed to go on, until then
         hold_out.safetensors    logits on the hold-out
         report.html             all of it as a page to read
+        tensorboard/            the metrics as TensorBoard's event files, if asked for
 
 Nothing in it is executed when read: TOML, JSON and safetensors only.
 """
@@ -43,6 +44,7 @@ class Run:
         manifest: what is known of data, machine and results; plain JSON values.
         writes: whether this process writes into the folder; of several that train together only the first does, and the
             others need not even see it.
+        on_metrics: called with each line that the metrics get, and with None when they lost some.
     """
 
     def __init__(self, path: Path, recipe: Recipe, manifest: dict[str, Any], *, writes: bool = True) -> None:
@@ -50,6 +52,7 @@ class Run:
         self.recipe = recipe
         self.manifest = manifest
         self.writes = writes
+        self.on_metrics: Callable[[dict[str, Any] | None], None] | None = None
         self._is_finished: bool | None = None
 
     def __repr__(self) -> str:
@@ -208,6 +211,8 @@ class Run:
             return
         with storage_errors(self.metrics_path), self.metrics_path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(values) + "\n")
+        if self.on_metrics is not None:
+            self.on_metrics(values)
 
     def metrics(self) -> list[dict[str, Any]]:
         """All lines of the metrics; a last line that a crash cut short is left out. Raises RunError."""
@@ -225,6 +230,8 @@ class Run:
             return
         kept = [line for line in self.metrics() if line["step"] <= step]
         write_atomically(self.metrics_path, "".join(json.dumps(line) + "\n" for line in kept))
+        if self.on_metrics is not None:
+            self.on_metrics(None)
 
 
 def _check_manifest(manifest: object) -> None:

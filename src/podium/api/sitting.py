@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
 from podium.api.choice import budget_of
@@ -13,6 +13,7 @@ from podium.api.jobs import settle
 from podium.api.teaching import teacher_of
 from podium.data import Images
 from podium.data.encoded import EncodedPixels
+from podium.delivery.tensorboard import FOLDER, EventLog
 from podium.evaluation import evaluate_predictions
 from podium.run import Run
 from podium.runtime import Runtime
@@ -33,11 +34,13 @@ def sit(
     should_stop: Callable[[], bool],
     checkpoint_seconds: float,
     end: float | None = None,
+    *,
+    tensorboard: bool = False,
 ) -> Run:
-    """Trains to the end or to the next stop, then measures."""
+    """Trains to the end or to the next stop, then measures; with `tensorboard` the run gets its event files, too."""
     world = runtime.world
     budget = budget_of(run, len(parts[1]), world, end)
-    with world.watched(), _locked(run, world):
+    with world.watched(), _held(run, world, tensorboard):
         settle(world, run)
         kept = images.subset(parts[1]) if len(parts[1]) else None
         if on_begin is not None:
@@ -64,11 +67,28 @@ def sit(
 
 
 @contextmanager
-def _locked(run: Run, world: World) -> Iterator[None]:
-    """Holds the run, by the process that writes; that another job's does is raised in all."""
+def _held(run: Run, world: World, tensorboard: bool) -> Iterator[None]:
+    """Holds the run, by the process that writes; that another job's does, or a package is missing, is raised in all."""
     with ExitStack() as stack:
-        world.first(lambda: stack.enter_context(run.locked()))
+
+        def hold() -> None:
+            stack.enter_context(run.locked())
+            if tensorboard or (run.path / FOLDER).is_dir():
+                stack.enter_context(_followed(run))
+
+        world.first(hold)
         yield
+
+
+@contextmanager
+def _followed(run: Run) -> Iterator[None]:
+    """TensorBoard's event files follow the run's metrics."""
+    run.on_metrics = log = EventLog(run)
+    with closing(log):
+        if run.is_finished:
+            log(None)
+        yield
+    run.on_metrics = None
 
 
 def _measure_hold_out(run: Run, images: Images, runtime: Runtime, on_batch: OnBatch | None) -> None:

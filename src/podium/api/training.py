@@ -17,6 +17,7 @@ from podium.api.sitting import sit, tolerated
 from podium.api.teaching import check_teachers, described
 from podium.builtin import is_reference
 from podium.data import Dataset
+from podium.delivery.tensorboard import check_installed
 from podium.errors import RunError
 from podium.recipe import Recipe, default_recipe, load_recipe
 from podium.run import Run
@@ -47,6 +48,7 @@ def train(
     checkpoint_seconds: float = 60.0,
     on_bad_image: str = "stop",
     on_note: Callable[[str], None] | None = None,
+    tensorboard: bool = False,
 ) -> Run:
     """Trains a network and measures it on the hold-out.
 
@@ -78,6 +80,7 @@ def train(
             "skip": it is named and counted (the manifest's "bad_images"), and another one of its batch is shown in its
             place; held out, it counts as a grey image.
         on_note: called with what is worth a word but no error, such as a bad image; None: a warning.
+        tensorboard: whether the metrics are also written as TensorBoard's event files, into the run's `tensorboard/`.
 
     Returns:
         The run; its manifest's "hold_out" has the accuracy. It isn't finished if `should_stop` ended it.
@@ -95,6 +98,8 @@ def train(
     is_given = recipe is not None
     taught_by = [opened(one, world) for one in teachers]
     with world.together():
+        if tensorboard:
+            check_installed()
         if not isinstance(recipe, Recipe):
             recipe = default_recipe(len(images), min(images.size)) if recipe is None else load_recipe(recipe)
         recipe = recipe.with_settings(settings or {})
@@ -132,7 +137,19 @@ def train(
 
     run = shared(world, make)
     images = tolerated(run, images, on_bad_image, on_note)
-    return sit(run, images, parts, runtime, on_begin, on_progress, on_batch, should_stop, checkpoint_seconds, end)
+    return sit(
+        run,
+        images,
+        parts,
+        runtime,
+        on_begin,
+        on_progress,
+        on_batch,
+        should_stop,
+        checkpoint_seconds,
+        end,
+        tensorboard=tensorboard,
+    )
 
 
 def _weights_file(path: Path) -> Path:
@@ -152,6 +169,7 @@ def resume(
     checkpoint_seconds: float = 60.0,
     on_bad_image: str | None = None,
     on_note: Callable[[str], None] | None = None,
+    tensorboard: bool = False,
 ) -> Run:
     """Goes on with a training that was stopped or killed, from its last checkpoint.
 
@@ -169,6 +187,8 @@ def resume(
         checkpoint_seconds: as of `train`.
         on_bad_image: as of `train`; None: as before.
         on_note: as of `train`.
+        tensorboard: as of `train`; a run that has event files goes on with them in any case, and of a finished one all
+            are written.
 
     Raises:
         RunError: the data are not those that the run began with, the checkpoint is damaged, another process trains, or
@@ -195,7 +215,18 @@ def resume(
         if world.size > 1:  # it may not have begun with so many
             check(run.recipe, images, parts, None, world)
     images = tolerated(run, images, on_bad_image, on_note)
-    return sit(run, images, parts, runtime, on_begin, on_progress, on_batch, should_stop, checkpoint_seconds)
+    return sit(
+        run,
+        images,
+        parts,
+        runtime,
+        on_begin,
+        on_progress,
+        on_batch,
+        should_stop,
+        checkpoint_seconds,
+        tensorboard=tensorboard,
+    )
 
 
 def _note_sitting(run: Run, runtime: Runtime) -> None:

@@ -10,12 +10,14 @@ __all__ = ["Package", "is_older", "look_for_packages"]
 
 GIVES = {
     "dev": "linters and tests, to work on podium itself",
+    "docs": "builds the documents as a site",
     "kaggle": "downloads and submissions through Kaggle's own tool",
     "onnx": "export to ONNX",
     "parquet": "reads Parquet files, as the Hugging Face hub keeps image sets",
     "report": "a page about a run",
     "serve": "a page and an API that classify",
     "shards": "reads and writes WebDataset's tar shards",
+    "tensorboard": "writes a training's metrics for TensorBoard",
     "tune": "searches for better settings",
 }
 """What each extra is for; one that isn't here is named by its packages."""

@@ -66,6 +66,12 @@ def train(
     labels: Labels = None,
     on_bad_image: OnBadImage = None,
     threads: Threads = None,
+    tensorboard: Annotated[
+        bool,
+        typer.Option(
+            "--tensorboard", help="Write TensorBoard's event files into the run, too: tensorboard --logdir runs."
+        ),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Train a network and measure it on a hold-out.
@@ -83,6 +89,7 @@ def train(
     from podium import api, runtime
     from podium.cli.display import StopSignal, TrainingDisplay, bars, note, print_json
     from podium.cli.display import out as console
+    from podium.delivery.tensorboard import check_installed
     from podium.recipe import default_recipe, load_recipe, parse_setting
     from podium.run import Run
     from podium.world import join
@@ -90,6 +97,8 @@ def train(
     # what is wrong with the arguments is said before data are read
     settings, world = setting or [], join()
     with world.together():
+        if tensorboard:
+            check_installed()
         chosen = load_recipe(recipe or "sprint", settings)
         if out is not None and world.is_first and world.job is None:  # a job may have been started anew
             Run.check_new(out)
@@ -143,6 +152,7 @@ def train(
                 should_stop=stop,
                 on_bad_image=on_bad_image,
                 on_note=note,
+                tensorboard=tensorboard,
             )
         else:
             run = api.train(
@@ -163,6 +173,7 @@ def train(
                 should_stop=stop,
                 on_bad_image=on_bad_image or "stop",
                 on_note=note,
+                tensorboard=tensorboard,
             )
     if not run.is_finished:
         if json:

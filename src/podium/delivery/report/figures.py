@@ -10,15 +10,13 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from podium.delivery.rates import Rates
 from podium.delivery.report.charts import Line, calibration_chart, line_chart, percent
-from podium.errors import RecipeError, RunError
+from podium.errors import RunError
 from podium.evaluation import Evaluation, Predictions, calibration_bins
 from podium.evaluation.metrics import ClassResult
 from podium.recipe import Recipe
 from podium.run import Run
-from podium.training import schedules
-from podium.training.plan import Plan
-from podium.training.timetable import Timetable
 
 __all__ = [
     "Chart",
@@ -110,17 +108,10 @@ def _chart(heading: str, lines: list[Line], about: str, form: Callable[[float], 
 
 def _learning_rates(run: Run) -> list[tuple[float, float]]:
     """(epoch, rate) as the recipe's schedule gives them; none of an imported run."""
-    num_images = run.manifest["split"]["num_train"]
-    try:
-        plan = Plan.from_recipe(run.recipe, num_images) if num_images else None
-    except RecipeError:  # the number of images of another time
+    if (rates := Rates.of(run)) is None:
         return []
-    if plan is None:
-        return []
-    timetable = Timetable.from_manifest(plan, run.manifest)
-    schedule = schedules.from_recipe(run.recipe, timetable)
-    steps = sorted({round(step) for step in np.linspace(0, timetable.num_steps - 1, 240)})
-    return [(timetable.epoch_of(step), run.recipe.learning_rate * schedule(step)) for step in steps]
+    steps = sorted({round(step) for step in np.linspace(0, rates.timetable.num_steps - 1, 240)})
+    return [(rates.timetable.epoch_of(step), rates.at(step)) for step in steps]
 
 
 def _speeds(run: Run, trained: list[dict[str, Any]]) -> list[tuple[float, float]]:
