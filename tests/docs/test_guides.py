@@ -24,10 +24,11 @@ from podium.recipe import Recipe
 
 GUIDES = shell.ROOT / "docs" / "guides"
 
+IMAGENET = "--image-size 64 --set epochs=1 --set warmup_epochs=0.5 --set batch_size=8 --set hold_out=0.2"
 SHORTER = {  # what is added to a training's command; of an option given twice the last holds
     "compete": "--set epochs=1 --set batch_size=8 --set hold_out=0.25",
     "own-pictures": "--set epochs=1 --set batch_size=8",
-    "imagenet": "--image-size 64 --set epochs=1 --set warmup_epochs=0.5 --set batch_size=8 --set hold_out=0.2",
+    "imagenet": IMAGENET,
     "cluster": "--set epochs=1 --set batch_size=8",
     "from-mxnet": "--set epochs=0.25 --set batch_size=8 --set hold_out=0.25",
 }
@@ -35,6 +36,7 @@ SHORTER_STILL = {  # by an option that the command has
     "--minutes": "--minutes 0.1",
     "--resume": "",
     "hold_out=0": "--set epochs=1 --set batch_size=8",
+    "imagenet_resnet50": f"{IMAGENET} --set model=resnet18",  # which is smaller
     "--init resnet18": "--image-size 64 --set form=imagenet --set epochs=1 --set batch_size=8",
 }
 NOT_RUN = {  # by a line's beginning, with the reason; what podium and torchrun are told in it is checked all the same
