@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from podium.api.common import open_for, opened, split
+from podium.api.pictures import judge_of
 from podium.api.results import labelled_as, sets_to_measure
 from podium.data import Dataset, Images, Progress
 from podium.delivery import export
@@ -63,7 +64,7 @@ def export_onnx(
 ) -> OnnxExport:
     """Writes a run as ONNX, with its weights as safetensors and a model card beside it.
 
-    The model takes uint8 (N, H, W, 3), any N, and gives probabilities and logits. It is compared with PyTorch before
+    The model takes uint8 (N, H, W, 3), any N, and gives logits, and probabilities as `predict` does. It is compared with PyTorch before
     anything is written, on images of the run's data if they are there, and its accuracy is measured on those held out.
 
     Args:
@@ -96,11 +97,12 @@ def export_onnx(
 
     say = progress or (lambda what, done, total: None)
     say("Exporting", 0, 0)
-    facts = _facts(run, classifier, inside)
-    model = export.to_onnx(classifier, tta=inside, facts=facts).SerializeToString()
+    temperature = judge_of(run).temperature
+    facts = _facts(run, classifier, inside, temperature)
+    model = export.to_onnx(classifier, tta=inside, temperature=temperature, facts=facts).SerializeToString()
     session = OnnxSession(model, num_threads)
     pixels, what = _to_check(run, classifier, dataset)
-    agreement = export.check_answers(session, classifier, pixels, what, inside)
+    agreement = export.check_answers(session, classifier, pixels, what, inside, temperature)
 
     contents = {"onnx": model, "safetensors": run.model_path.read_bytes()}
     sessions = {"onnx": session}
@@ -121,6 +123,7 @@ def export_onnx(
             onnx=names["onnx"].name,
             safetensors=names["safetensors"].name,
             tta=inside,
+            temperature=temperature,
             accuracies=_accuracies(run, evaluations, names),
             agreement=agreement,
             per_class=evaluations.get("onnx"),
@@ -184,7 +187,7 @@ def _own_data(
     return dataset, None
 
 
-def _facts(run: Run, classifier: Classifier, tta: str) -> dict[str, str]:
+def _facts(run: Run, classifier: Classifier, tta: str, temperature: float) -> dict[str, str]:
     """For the file's metadata; lists as JSON."""
     one = classifier.preprocessing
     return {
@@ -199,6 +202,7 @@ def _facts(run: Run, classifier: Classifier, tta: str) -> dict[str, str]:
         "mean": json.dumps(one.mean),
         "std": json.dumps(one.std),
         "tta": tta,
+        "temperature": repr(temperature),
         "precision": "float32",
         "trained_on": str(run.manifest["data"]["name"] or ""),
         "fingerprint": str(run.manifest["data"]["fingerprint"] or ""),

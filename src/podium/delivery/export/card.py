@@ -56,6 +56,7 @@ class CardFacts:
         onnx: the float32 file's name.
         safetensors: the name of the file of weights.
         tta: what the ONNX files have inside.
+        temperature: likewise.
         accuracies: in the order to be shown; the first is the model's.
         agreement: of the ONNX file with PyTorch.
         per_class: of the best measurement, if there is one.
@@ -68,6 +69,7 @@ class CardFacts:
     onnx: str
     safetensors: str
     tta: str
+    temperature: float
     accuracies: Sequence[Accuracy]
     agreement: Agreement
     per_class: Evaluation | None
@@ -155,7 +157,7 @@ def _use(facts: CardFacts) -> str:
         load = f"image.resize(({width}, {height}), Image.Resampling.BILINEAR)"
     return f"""\
 Input `images`: uint8, N×{height}×{width}×3, RGB, any N; {fitted}. Mean and standard deviation are inside.
-Outputs: `probabilities` and `logits`, float32, N×{len(facts.preprocessing.classes)}. {_views(facts.tta)}
+Outputs: `probabilities` and `logits`, float32, N×{len(facts.preprocessing.classes)}. {_softmax(facts.temperature)}{_views(facts.tta)}
 
 ```python
 import json
@@ -179,6 +181,12 @@ def _views(tta: str) -> str:
     if tta == "none":
         return "One look at each image: no test-time augmentation is inside."
     return f"Test-time augmentation is inside ({tta}); each image is given once."
+
+
+def _softmax(temperature: float) -> str:
+    if temperature == 1:
+        return ""
+    return f"Probabilities are the softmax of the logits divided by {temperature:.4g}, as found on held-out images. "
 
 
 def _data(run: Run) -> str:
@@ -224,7 +232,7 @@ def _limits(run: Run, facts: CardFacts) -> str:
         named = ", ".join(f"{_text(one.name)} ({one.recall:.1%} of {one.num_images:,})" for one in worst)
         lines.append(f"Found least often: {named}.")
         lines.append(
-            f"Its confidence is off by {facts.per_class.calibration_error:.1%} on average (expected calibration error)."
+            f"Its confidence{'' if facts.temperature == 1 else ', without the temperature,'} is off by {facts.per_class.calibration_error:.1%} on average (expected calibration error)."
         )
     lines += facts.notes
     lines.append("No licence is named here: it depends on the data. Name one (`license:` above) before you publish it.")
