@@ -2,7 +2,7 @@
 
 from podium.api.again import check_resumable, differences, runtime_of
 from podium.api.choice import Choice
-from podium.api.common import classifier_of, open, open_for
+from podium.api.common import check_alone, classifier_of, open, open_for
 from podium.api.compared import Comparison
 from podium.api.comparison import compare
 from podium.api.download import download
@@ -27,6 +27,7 @@ __all__ = [
     "KaggleSubmission",
     "OnnxExport",
     "Reproduction",
+    "check_alone",
     "check_resumable",
     "check_servable",
     "classifier_of",
