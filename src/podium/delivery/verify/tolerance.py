@@ -1,0 +1,61 @@
+"""How far a form's answers may lie from the reference's, and where each number comes from: the one table of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["TOLERANCES", "Tolerance"]
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """What a form may differ by.
+
+    Attributes:
+        logits: the largest difference of two logits, as part of the largest logit there is; None: isn't judged.
+        probabilities: the largest difference of two probabilities; None: isn't judged.
+        margin: an image may get another answer where the reference prefers its own by no more than this probability.
+        other_answers: the part of the images that may get another answer past the margin.
+        source: where the numbers come from.
+    """
+
+    logits: float | None
+    probabilities: float | None
+    margin: float
+    other_answers: float
+    source: str
+
+
+_FLOAT32 = (
+    "float32 keeps 24 bits; sums in another order differ by some 1e-6 of the largest (bench/results/verify.json, "
+    "onnx-networks.json). 1e-4 is a hundred times that; a wrong mean, padding or channel order makes a thousand times it."
+)
+
+TOLERANCES = {
+    "eager": Tolerance(1e-4, 1e-4, 1e-4, 0.0, _FLOAT32),
+    "reloaded": Tolerance(0.0, 0.0, 0.0, 0.0, "A file keeps every bit, so the same computation gives the same bits."),
+    "bf16": Tolerance(
+        0.05,
+        0.1,
+        0.1,
+        0.0,
+        "bfloat16 keeps 8 bits: each layer rounds by up to 2^-9 = 0.2 %, and 25 layers all to one side make 5 %. A "
+        "probability moves by at most half of what the logits do.",
+    ),
+    "compiled": Tolerance(1e-4, 1e-4, 1e-4, 0.0, _FLOAT32),
+    "onnx": Tolerance(1e-4, 1e-4, 1e-4, 0.0, f"As `podium export` demands. {_FLOAT32}"),
+    "int8": Tolerance(
+        None,
+        None,
+        0.1,
+        0.03,
+        "8 bits a weight and an activation move single answers by more than rounding does, so it is judged as an "
+        "accuracy is: by how many answers change. Published losses of such networks are below 1 % (arXiv 2106.08295, "
+        "table 5); 3 % of answers lets as many go the other way.",
+    ),
+    "server": Tolerance(None, 1e-4, 1e-4, 0.0, f"The server answers probabilities, of six digits. {_FLOAT32}"),
+    "resumed": Tolerance(
+        0.0, 0.0, 0.0, 0.0, "Every random draw is named by seed and step, so on a processor no bit may differ."
+    ),
+}
+"""By form, in the order in which they are shown."""
