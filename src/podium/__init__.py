@@ -14,7 +14,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from podium.api import Comparison, compare, evaluate, open, predict, predict_files, report, resume, submit, train
+    from podium.api import (
+        Comparison,
+        Verification,
+        compare,
+        evaluate,
+        open,
+        predict,
+        predict_files,
+        report,
+        resume,
+        submit,
+        train,
+        verify,
+    )
     from podium.checkup import Checkup, doctor
     from podium.data import Dataset, Images
     from podium.errors import PodiumError
@@ -33,6 +46,7 @@ __all__ = [
     "Predictions",
     "Recipe",
     "Run",
+    "Verification",
     "compare",
     "doctor",
     "evaluate",
@@ -45,6 +59,7 @@ __all__ = [
     "resume",
     "submit",
     "train",
+    "verify",
 ]
 
 _HOMES = {

@@ -17,6 +17,7 @@ from podium.api.results import evaluate, predict
 from podium.api.serving import check_servable, serve
 from podium.api.submission import submit
 from podium.api.training import resume, train
+from podium.api.verification import FormCheck, Verification, verify
 from podium.checkup import Checkup, doctor
 
 __all__ = [
@@ -24,9 +25,11 @@ __all__ = [
     "Checkup",
     "Choice",
     "Comparison",
+    "FormCheck",
     "KaggleSubmission",
     "OnnxExport",
     "Reproduction",
+    "Verification",
     "check_alone",
     "check_resumable",
     "check_servable",
@@ -53,4 +56,5 @@ __all__ = [
     "sign_in",
     "submit",
     "train",
+    "verify",
 ]

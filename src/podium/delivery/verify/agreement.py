@@ -86,4 +86,4 @@ def difference(reference: Answers, answers: Answers, tolerance: Tolerance) -> Di
 
 def _guesses(answers: Answers) -> npt.NDArray[np.intp]:
     """The answer to each image: by the logits where there are some, since probabilities may round to a tie."""
-    return (answers.probabilities if answers.logits is None else answers.logits).argmax(1)
+    return np.asarray((answers.probabilities if answers.logits is None else answers.logits).argmax(1), np.intp)

@@ -35,7 +35,7 @@ from podium.run import Run
 from podium.runtime import Runtime
 from podium.training.engine import Engine
 
-__all__ = ["FORMS", "Subject", "check_compiler", "reference_answers"]
+__all__ = ["FORMS", "Subject", "check_compiler", "net_answers", "other_tensors", "reference_answers"]
 
 Pixels = npt.NDArray[np.uint8]
 Net = Callable[[Tensor], Tensor]
@@ -96,7 +96,7 @@ class Subject:
 
 def reference_answers(subject: Subject) -> Answers:
     """The network itself, eager, in float32, on the processor: no verb's way of computing stands between."""
-    return subject.answers(_logits(subject, subject.classifier()))
+    return net_answers(subject, subject.classifier())
 
 
 # ---- forms
@@ -113,8 +113,7 @@ def _reloaded(subject: Subject) -> Answers:
     with tempfile.TemporaryDirectory(prefix="podium-verify-") as folder:
         original.save(Path(folder) / "model.safetensors")
         copy = Classifier.load(Path(folder) / "model.safetensors")
-    found, others = subject.answers(_logits(subject, copy)), other_tensors(original.state(), copy.state())
-    return replace(found, other_tensors=others)
+    return replace(net_answers(subject, copy), other_tensors=other_tensors(original.state(), copy.state()))
 
 
 def _bf16(subject: Subject) -> Answers:
@@ -130,7 +129,7 @@ def _compiled(subject: Subject) -> Answers:
     def net(pixels: Tensor) -> Tensor:
         return engine.logits(pixels.to(subject.runtime.device).contiguous(memory_format=torch.channels_last)).cpu()
 
-    return subject.answers(_logits(subject, net))
+    return net_answers(subject, net)
 
 
 def _onnx(subject: Subject) -> Answers:
@@ -179,8 +178,8 @@ def check_compiler(device: torch.device) -> None:
     except Exception as error:  # it has dozens of kinds, and its own around them
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise ExportError(
-            f"torch.compile doesn't work here: {reason[:200].rstrip('. ')}. It needs a C++ compiler (g++), and on a GPU "
-            "Triton."
+            f"torch.compile doesn't work here: {reason[:200].rstrip('. ')}. It needs a C++ compiler (g++), and on a "
+            "GPU Triton."
         ) from error
 
 
@@ -199,8 +198,11 @@ def other_tensors(one: dict[str, Tensor], other: dict[str, Tensor]) -> tuple[str
 # ---- how they are asked
 
 
-def _logits(subject: Subject, net: Net) -> Floats:
-    """float32 (N, K): of batches of one size, the last one filled up, since a compiled net is made for one."""
+def net_answers(subject: Subject, net: Net) -> Answers:
+    """Of a net on the processor that takes uint8 (N, 3, H, W) and gives float32 (N, K).
+
+    Its batches are of one size, the last one filled up, since a compiled net is made for one.
+    """
     parts = []
     size = 0
     for some in subject.batches():
@@ -209,7 +211,7 @@ def _logits(subject: Subject, net: Net) -> Floats:
         with torch.inference_mode():
             logits = logits_with_tta(net, torch.from_numpy(full).permute(0, 3, 1, 2), subject.run.recipe.tta)
         parts.append(logits[: len(some)].float().numpy())
-    return np.concatenate(parts)
+    return subject.answers(np.concatenate(parts))
 
 
 def _predicted(subject: Subject, runtime: Runtime) -> Answers:

@@ -1,5 +1,4 @@
-"""Images made from a seed, to ask a network where no data are at hand: noise smoothed at several scales, half of it with
-shapes.
+"""Images made from a seed, to ask a network where no data are at hand: noise of several scales, half of it with shapes.
 
 They show nothing, but have what networks of pictures are made for: large scales are stronger than small ones, as in
 pictures (amplitude about 1/frequency; D. J. Field, J. Opt. Soc. Am. A 4, 1987), colours vary less than brightness, and
@@ -59,7 +58,7 @@ def _noise(rng: np.random.Generator, size: tuple[int, int], num_channels: int) -
             plane = Image.fromarray(grid[..., channel].astype(np.float32))
             smooth = plane.resize((width, height), Image.Resampling.BICUBIC)
             total[..., channel] += scale * np.asarray(smooth, np.float64)
-    return total / np.sqrt(sum(scale**2 for scale in scales))
+    return np.asarray(total / np.sqrt(sum(scale**2 for scale in scales)))
 
 
 def _shape(rng: np.random.Generator, size: tuple[int, int]) -> Floats:
