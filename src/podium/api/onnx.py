@@ -65,9 +65,9 @@ def export_onnx(
 ) -> OnnxExport:
     """Writes a run as ONNX, with its weights as safetensors and a model card beside it.
 
-    The model takes uint8 (N, H, W, 3), any N, and gives logits, and probabilities as `predict` does. It is compared with
-    PyTorch before anything is written, on images of the run's data if they are there, and its accuracy is measured on
-    those held out.
+    The model takes uint8 (N, H, W, 3), any N, and gives logits, and probabilities as `predict` does. It is compared
+    with PyTorch before anything is written, on images of the run's data if they are there, and its accuracy is
+    measured on those held out.
 
     Args:
         run: a finished run.

@@ -234,8 +234,8 @@ def _limits(run: Run, facts: CardFacts) -> str:
         lines.append(f"Found least often: {named}.")
         before = "" if facts.temperature == 1 else ", before the temperature,"
         lines.append(
-            f"Its confidence{before} is off by {facts.per_class.calibration_error:.1%} on average (expected calibration "
-            "error)."
+            f"Its confidence{before} is off by {facts.per_class.calibration_error:.1%} on average (expected "
+            "calibration error)."
         )
     lines += facts.notes
     lines.append("No licence is named here: it depends on the data. Name one (`license:` above) before you publish it.")
