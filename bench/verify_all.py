@@ -1,11 +1,11 @@
 """Whether all forms give the same answers: of the weights that ship, and of every shipped recipe after a few steps.
 
-    python bench/verify_all.py [NAME...] [--images 256] [--work runs/verify]
+    python bench/verify_all.py [NAME...] [--images 128] [--work runs/verify]
 
 The weights that ship are asked about images made from a seed. Each recipe is trained for 8 steps on `digits`, which is
 enough for weights, BN statistics and answers that aren't the initial ones, and is asked about its hold-out; those with
-whitening for 8 epochs: docs/VERIFY.md tells why. What is done is kept in the work folder, and not done again by the same commit on the same machine. Ends with status 1 if a form
-differs or fails.
+whitening for 8 epochs: docs/VERIFY.md tells why. What is done is kept in the work folder, and not done again by the
+same commit on the same machine. Ends with status 1 if a form differs or fails.
 """
 
 import argparse
