@@ -83,6 +83,20 @@ def test_each_form_computes_by_itself(subject, reference):
     assert np.array_equal(FORMS["server"](subject).probabilities, FORMS["server"](subject).probabilities.round(6))
 
 
+def test_a_network_that_takes_an_images_middle_is_shown_the_middle_by_all(subject, tiny_run, tmp_path):
+    shutil.copytree(tiny_run.path, tmp_path / "run")
+    with safetensors.safe_open(tiny_run.model_path, framework="np") as file:
+        header = file.metadata()
+    header["preprocessing"] = json.dumps(json.loads(header["preprocessing"]) | {"crops": True})
+    run = podium.Run.open(tmp_path / "run")
+    safetensors.numpy.save_file(safetensors.numpy.load_file(tiny_run.model_path), run.model_path, header)
+    cropping = replace(subject, run=run)
+    assert np.array_equal(subject.pixels, made_images(NUM_IMAGES, (12, 12)))
+    assert not np.array_equal(cropping.pixels, subject.pixels)
+    for name in ("eager", "server"):
+        assert difference(reference_answers(cropping), FORMS[name](cropping), TOLERANCES[name]).holds
+
+
 def test_a_file_that_loses_a_bit_is_found(subject, monkeypatch):
     save = Classifier.save
 

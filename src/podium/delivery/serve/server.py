@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from queue import Queue
 from types import FrameType
 
@@ -70,7 +70,8 @@ def running(service: Service) -> Iterator[str]:
 
     def serve() -> None:
         try:
-            server.run([listener])
+            with suppress(SystemExit):  # of uvicorn, which has said why it can't begin
+                server.run([listener])
         finally:
             ready.put(None)  # it ended, perhaps before it began
 
