@@ -63,7 +63,7 @@ class FormCheck:
             this machine lacks what it needs.
         reason: why it failed or was skipped, in a line; None otherwise.
         difference: from the reference; None if there are no answers, or some of them are no numbers.
-        tolerance: that it was held to.
+        tolerance: that it was held to, at the run's temperature.
         seconds: that it took.
     """
 
@@ -178,7 +178,7 @@ def _names(forms: Iterable[str] | None) -> list[str]:
 
 def _check(name: str, subject: Subject, reference: Answers, few: Images) -> FormCheck:
     """Asks a form. What goes wrong in it is its own fault, and said as such; only its own files are the user's."""
-    tolerance, began = TOLERANCES[name], time.monotonic()
+    tolerance, began = TOLERANCES[name].at(subject.judge.temperature), time.monotonic()
 
     def outcome(status: Status, reason: str | None = None, seen: Difference | None = None) -> FormCheck:
         return FormCheck(name, status, reason, seen, tolerance, round(time.monotonic() - began, 1))

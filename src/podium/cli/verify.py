@@ -87,7 +87,7 @@ def _figures(one: "FormCheck") -> list[str]:
     seen, allowed = one.difference, one.tolerance
     if seen is None:
         return ["–"] * 4
-    past = f" ({allowed.other_answers:.0%} past {allowed.margin:g})" if allowed.other_answers else ""
+    past = f" ({allowed.other_answers:.0%} past a tie)" if allowed.other_answers else ""
     return [
         _written(seen.probabilities, allowed.probabilities),
         _written(seen.logits, allowed.logits),

@@ -38,10 +38,11 @@ def test_logits_are_measured_by_the_largest_and_probabilities_as_they_are():
 
 def test_another_answer_holds_where_the_references_margin_is_small():
     other = LOGITS.copy()
-    other[1] = 1.2, 1.0, 0.0
-    wide = Tolerance(None, None, 0.1, 0.0, "")
+    other[1] = 1.2, 1.0, 0.0  # the reference has them 0.2 apart: 0.05 of the largest
+    wide = Tolerance(None, None, 0.051, 0.0, "")
     found = difference(answers(LOGITS), answers(other), wide)
     assert (found.num_other_answers, found.num_within_margin, found.holds) == (1, 1, True)
+    assert not difference(answers(LOGITS), answers(other), replace(wide, margin=0.049)).holds
     other[0] = 0.0, 1.0, 4.0
     found = difference(answers(LOGITS), answers(other), wide)
     assert (found.num_other_answers, found.num_within_margin, found.holds) == (2, 1, False)
@@ -69,6 +70,14 @@ def test_what_is_no_number_is_noticed(value, in_logits):
     assert good.are_finite
     assert not (replace(good, logits=spoilt) if in_logits else replace(good, probabilities=spoilt)).are_finite
     assert Answers(good.probabilities).are_finite
+
+
+def test_a_low_temperature_widens_what_probabilities_may_differ_by_and_nothing_else():
+    assert TIGHT.at(0.5) == TIGHT.at(3.0) == TIGHT
+    assert TIGHT.at(0.05) == replace(TIGHT, probabilities=pytest.approx(0.1))
+    assert TIGHT.at(0.001).probabilities == 1
+    assert TOLERANCES["int8"].at(0.1) == TOLERANCES["int8"]
+    assert TOLERANCES["resumed"].at(0.1).probabilities == 0
 
 
 def test_every_tolerance_says_where_it_comes_from():

@@ -48,7 +48,7 @@ class Difference:
         logits: the largest difference of two logits, as part of the largest logit; None: the form doesn't tell them.
         probabilities: the largest difference of two probabilities.
         num_other_answers: images whose most probable class is another one.
-        num_within_margin: those of them where the reference prefers its own answer by no more than the tolerance.
+        num_within_margin: those of them where the reference's logits of both are no further apart than the margin.
         num_other_tensors: of a copy, the tensors that aren't the same bits.
         holds: whether all of it is within the tolerance.
     """
@@ -63,18 +63,25 @@ class Difference:
 
 
 def difference(reference: Answers, answers: Answers, tolerance: Tolerance) -> Difference:
-    """Compares answers, all of them finite, for the same images and classes in the same order."""
+    """Compares answers, all of them finite, for the same images and classes in the same order.
+
+    Args:
+        reference: with logits.
+        answers: a form's.
+        tolerance: the form's.
+    """
+    assert reference.logits is not None
+    largest = float(np.abs(reference.logits).max()) or 1.0
     expected, found = reference.probabilities, answers.probabilities
     assert expected.shape == found.shape, (expected.shape, found.shape)
     apart = float(np.abs(found - expected).max())
     logits = None
-    if reference.logits is not None and answers.logits is not None:
-        scale = float(np.abs(reference.logits).max()) or 1.0
-        logits = float(np.abs(answers.logits - reference.logits).max()) / scale
+    if answers.logits is not None:
+        logits = float(np.abs(answers.logits - reference.logits).max()) / largest
     before, now = _guesses(reference), _guesses(answers)
     rows = np.flatnonzero(before != now)
-    margins = expected[rows, before[rows]] - expected[rows, now[rows]]  # 0 where only logits tell them apart
-    num_within = int((margins <= tolerance.margin).sum())
+    margins = reference.logits[rows, before[rows]] - reference.logits[rows, now[rows]]
+    num_within = int((margins <= tolerance.margin * largest).sum())
     holds = (
         (tolerance.probabilities is None or apart <= tolerance.probabilities)
         and (tolerance.logits is None or logits is None or logits <= tolerance.logits)

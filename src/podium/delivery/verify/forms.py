@@ -123,13 +123,17 @@ def _bf16(subject: Subject) -> Answers:
 
 def _compiled(subject: Subject) -> Answers:
     """By torch.compile, as a recipe's `compile = "default"` has it."""
+    torch.compiler.reset()  # of many networks in one process torch would compile the first few only
     engine = Engine(replace(subject.run.recipe, compile="default"), subject.runtime)
     engine.begin(subject.classifier()).eval()
 
     def net(pixels: Tensor) -> Tensor:
         return engine.logits(pixels.to(subject.runtime.device).contiguous(memory_format=torch.channels_last)).cpu()
 
-    return net_answers(subject, net)
+    try:
+        return net_answers(subject, net)
+    finally:
+        torch.compiler.reset()  # its code isn't needed again, and takes memory
 
 
 def _onnx(subject: Subject) -> Answers:
