@@ -120,6 +120,23 @@ def test_what_cannot_be_trained_again(original, tmp_path):
     assert not list(tmp_path.glob("again*"))
 
 
+def test_under_torchrun_it_refuses_before_anything_is_made(original, tmp_path, monkeypatch, capsys):
+    from podium.cli import main
+
+    for name, value in {"RANK": 0, "WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": 1}.items():
+        monkeypatch.setenv(name, str(value))
+    with pytest.raises(RunError, match="works in one process, and torchrun started 2"):
+        api.reproduce(original, out=tmp_path / "again")
+    monkeypatch.setattr("sys.argv", ["podium", "reproduce", str(original.path), "--out", str(tmp_path / "again")])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    api.check_alone("reproduce")
+
+
 def test_the_command(original, tmp_path, capsys):
     from podium.cli import app
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from podium.api import (
         Comparison,
+        Verification,
         compare,
         evaluate,
         export_onnx,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
         submit,
         train,
         tune,
+        verify,
     )
     from podium.api.downloading import download
     from podium.checkup import Checkup, doctor
@@ -49,6 +51,7 @@ __all__ = [
     "Predictions",
     "Recipe",
     "Run",
+    "Verification",
     "compare",
     "doctor",
     "download",
@@ -66,6 +69,7 @@ __all__ = [
     "submit",
     "train",
     "tune",
+    "verify",
 ]
 
 _HOMES = {

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import shutil
 import sys
 
 import numpy as np
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 import podium
 from podium import api
 from podium.api import onnx as onnx_api
+from podium.api.pictures import judge_of
 from podium.cli import app, main
 from podium.delivery import export
 from podium.errors import DataError, ExportError, RunError, StorageError
@@ -34,7 +36,8 @@ def moved(run, folder, settings=None, **changes):
     for key, value in changes.items():
         manifest["data"][key] = value
     copy = podium.Run.create(folder, dataclasses.replace(run.recipe, **(settings or {})), manifest)
-    copy.model_path.write_bytes(run.model_path.read_bytes())
+    for name in ("model.safetensors", "hold_out.safetensors"):
+        shutil.copy(run.path / name, copy.path)
     return copy
 
 
@@ -55,7 +58,8 @@ def folder(mirrored, tmp_path_factory):
 @pytest.fixture(scope="module")
 def one_model(tiny_run):
     """What torch makes of the tiny run, made once: the rest of each export is done anew."""
-    return export.to_onnx(Classifier.load(tiny_run.model_path), facts={"classes": '["blue", "green", "red"]'})
+    classifier, temperature = Classifier.load(tiny_run.model_path), judge_of(tiny_run).temperature
+    return export.to_onnx(classifier, temperature=temperature, facts={"classes": '["blue", "green", "red"]'})
 
 
 @pytest.fixture
@@ -93,7 +97,11 @@ def test_its_accuracy_is_the_files_own(folder, mirrored, tiny_competition):
     assert told["evaluations"]["onnx"]["accuracy"] == pytest.approx(own)
     assert told["evaluations"]["onnx"]["tta"] == "mirror_translate"
     assert set(told["evaluations"]) == {"onnx", "int8"}
-    assert np.abs(podium.predict(mirrored, images).probabilities - probabilities).max() < 1e-4
+    judge, expected = judge_of(mirrored), podium.predict(mirrored, images)
+    assert np.abs(judge.probabilities(expected.logits) - probabilities).max() < 1e-4
+    assert np.abs(expected.probabilities - probabilities).max() > 1e-3  # the temperature makes a difference
+    assert float(export.OnnxSession(out / "model.onnx", 1).facts["temperature"]) == judge.temperature
+    assert f"divided by {judge.temperature:.4g}" in (out / "README.md").read_text()
 
 
 def test_the_card_is_one(folder, tiny_run, tiny_competition):

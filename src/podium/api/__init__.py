@@ -2,7 +2,7 @@
 
 from podium.api.again import check_resumable, differences, runtime_of
 from podium.api.choice import Choice
-from podium.api.common import classifier_of, open, open_for
+from podium.api.common import check_alone, classifier_of, open, open_for
 from podium.api.compared import Comparison
 from podium.api.comparison import compare
 from podium.api.downloading import download
@@ -18,6 +18,7 @@ from podium.api.serving import check_servable, serve
 from podium.api.submission import submit
 from podium.api.training import resume, train
 from podium.api.tuning import Tuned, check_tunable, tune
+from podium.api.verification import FormCheck, Verification, verify
 from podium.checkup import Checkup, doctor
 
 __all__ = [
@@ -25,10 +26,13 @@ __all__ = [
     "Checkup",
     "Choice",
     "Comparison",
+    "FormCheck",
     "KaggleSubmission",
     "OnnxExport",
     "Reproduction",
     "Tuned",
+    "Verification",
+    "check_alone",
     "check_resumable",
     "check_servable",
     "check_tunable",
@@ -56,4 +60,5 @@ __all__ = [
     "submit",
     "train",
     "tune",
+    "verify",
 ]

@@ -19,9 +19,11 @@ from podium.run import Run
 from podium.runtime import Runtime, prepare
 from podium.training import Parts
 from podium.world import World
+from podium.world.launch import launch
 
 __all__ = [
     "OnBatch",
+    "check_alone",
     "check_on_bad_image",
     "check_writable",
     "classifier_of",
@@ -105,6 +107,15 @@ def classifier_of(run: Run, world: World) -> Classifier:
     """The run's, in every process, on the processor. Raises RunError: missing or damaged."""
     with world.borrowed(run.model_path) as path, world.together():
         return Classifier.load(path or run.model_path)
+
+
+def check_alone(verb: str) -> None:
+    """Raises RunError if a launcher such as torchrun started several processes: `verb` works in one."""
+    said = launch()
+    if said is not None and said.size > 1:
+        raise RunError(
+            f"podium {verb} works in one process, and torchrun started {said.size}. Start it by itself: podium {verb} …"
+        )
 
 
 def check_on_bad_image(word: str, images: Images) -> None:

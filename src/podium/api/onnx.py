@@ -15,8 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from podium.api.common import open_for, opened, split
+from podium.api.pictures import judge_of
 from podium.api.results import labelled_as, sets_to_measure
-from podium.data import Dataset, Images, Progress
+from podium.api.sampling import pixels_of, some_of
+from podium.data import Dataset, Progress
 from podium.delivery import export
 from podium.delivery.export import Accuracy, Agreement, CardFacts, OnnxSession
 from podium.errors import PodiumError, RunError, StorageError
@@ -63,8 +65,9 @@ def export_onnx(
 ) -> OnnxExport:
     """Writes a run as ONNX, with its weights as safetensors and a model card beside it.
 
-    The model takes uint8 (N, H, W, 3), any N, and gives probabilities and logits. It is compared with PyTorch before
-    anything is written, on images of the run's data if they are there, and its accuracy is measured on those held out.
+    The model takes uint8 (N, H, W, 3), any N, and gives logits, and probabilities as `predict` does. It is compared
+    with PyTorch before anything is written, on images of the run's data if they are there, and its accuracy is
+    measured on those held out.
 
     Args:
         run: a finished run.
@@ -96,19 +99,20 @@ def export_onnx(
 
     say = progress or (lambda what, done, total: None)
     say("Exporting", 0, 0)
-    facts = _facts(run, classifier, inside)
-    model = export.to_onnx(classifier, tta=inside, facts=facts).SerializeToString()
+    temperature = judge_of(run).temperature
+    facts = _facts(run, classifier, inside, temperature)
+    model = export.to_onnx(classifier, tta=inside, temperature=temperature, facts=facts).SerializeToString()
     session = OnnxSession(model, num_threads)
     pixels, what = _to_check(run, classifier, dataset)
-    agreement = export.check_answers(session, classifier, pixels, what, inside)
+    agreement = export.check_answers(session, classifier, pixels, what, inside, temperature)
 
     contents = {"onnx": model, "safetensors": run.model_path.read_bytes()}
     sessions = {"onnx": session}
     if int8:
         assert dataset is not None
         say("Quantizing", 0, 0)
-        chosen = _some(split(dataset.train, run.recipe)[0], NUM_CALIBRATION)
-        contents["int8"] = export.quantize(model, _pixels(dataset.train, chosen), facts | {"precision": "int8"})
+        chosen = some_of(split(dataset.train, run.recipe)[0], NUM_CALIBRATION)
+        contents["int8"] = export.quantize(model, pixels_of(dataset.train, chosen), facts | {"precision": "int8"})
         sessions["int8"] = OnnxSession(contents["int8"], num_threads)
         notes += (_INT8_NOTE.format(count=len(chosen)),)
     evaluations, more = _measure(run, classifier, dataset, sessions, inside, say)
@@ -121,6 +125,7 @@ def export_onnx(
             onnx=names["onnx"].name,
             safetensors=names["safetensors"].name,
             tta=inside,
+            temperature=temperature,
             accuracies=_accuracies(run, evaluations, names),
             agreement=agreement,
             per_class=evaluations.get("onnx"),
@@ -184,7 +189,7 @@ def _own_data(
     return dataset, None
 
 
-def _facts(run: Run, classifier: Classifier, tta: str) -> dict[str, str]:
+def _facts(run: Run, classifier: Classifier, tta: str, temperature: float) -> dict[str, str]:
     """For the file's metadata; lists as JSON."""
     one = classifier.preprocessing
     return {
@@ -199,6 +204,7 @@ def _facts(run: Run, classifier: Classifier, tta: str) -> dict[str, str]:
         "mean": json.dumps(one.mean),
         "std": json.dumps(one.std),
         "tta": tta,
+        "temperature": repr(temperature),
         "precision": "float32",
         "trained_on": str(run.manifest["data"]["name"] or ""),
         "fingerprint": str(run.manifest["data"]["fingerprint"] or ""),
@@ -211,21 +217,8 @@ def _to_check(run: Run, classifier: Classifier, dataset: Dataset | None) -> tupl
     if dataset is not None and dataset.train.size == size:
         train, held_out = split(dataset.train, run.recipe)
         rows, what = (held_out, "held-out images") if len(held_out) else (train, "training images")
-        return _pixels(dataset.train, _some(rows, NUM_CHECKED)), what
+        return pixels_of(dataset.train, some_of(rows, NUM_CHECKED)), what
     return export.generated_images(NUM_GENERATED, size), "generated images"
-
-
-def _some(rows: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int64]:
-    """As many of the rows, or all of them, drawn the same each time."""
-    return np.sort(np.random.default_rng(0).choice(rows, min(count, len(rows)), replace=False))
-
-
-def _pixels(images: Images, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
-    pixels = np.empty((len(rows), *images.size, 3), np.uint8)
-    places = {row: place for place, row in enumerate(rows.tolist())}
-    for some, read in images.batches(100, rows):
-        pixels[[places[row] for row in some.tolist()]] = read
-    return pixels
 
 
 def _measure(
@@ -244,7 +237,7 @@ def _measure(
     except RunError:  # trained on all there is
         if "int8" not in sessions:
             return {}, ()
-        pixels = _pixels(dataset.train, _some(np.arange(len(dataset.train)), NUM_CALIBRATION))
+        pixels = pixels_of(dataset.train, some_of(np.arange(len(dataset.train)), NUM_CALIBRATION))
         same = float((sessions["int8"](pixels)[1].argmax(1) == sessions["onnx"](pixels)[1].argmax(1)).mean())
         return {}, (
             f"No image was held out, so the int8 file's accuracy isn't known; on {len(pixels)} training images it "

@@ -11,7 +11,7 @@ import safetensors
 import safetensors.numpy
 
 from podium.api.again import differences, runtime_of
-from podium.api.common import OnBatch, open_for, split
+from podium.api.common import OnBatch, check_alone, open_for, split
 from podium.api.sitting import sit, tolerated
 from podium.api.teaching import teachers_of
 from podium.data import Dataset
@@ -94,9 +94,11 @@ def reproduce(
         None if `should_stop` ended it: `resume` goes on with the new run.
 
     Raises:
-        RunError: the run isn't finished or was imported, the data are others, or its first weights are gone.
+        RunError: the run isn't finished or was imported, the data are others, or its first weights are gone;
+            or torchrun started several processes.
         DataError, RecipeError, StorageError: as of `train`.
     """
+    check_alone("reproduce")
     original = run if isinstance(run, Run) else Run.open(run)
     _check(original)
     folder = None if out is None else Path(out)

@@ -24,6 +24,7 @@ from podium.cli import (
     submit,
     train,
     tune,
+    verify,
 )
 from podium.errors import PodiumError, WorldError
 from podium.world.launch import is_first
@@ -50,6 +51,7 @@ app.command()(report.report)
 app.command()(serve.serve)
 app.command()(compare.compare)
 app.command()(reproduce.reproduce)
+app.command()(verify.verify)
 app.command()(export.export)
 app.command()(import_gluon.import_gluon)
 app.command()(listings.recipes)

@@ -33,6 +33,7 @@ def reproduce(
     from podium.cli.display import out as console
     from podium.run import Run
 
+    api.check_alone("reproduce")
     known = Run.open(run)
     with bars() as bar:
         dataset = api.open_for(known, data, progress=bar)

@@ -117,6 +117,16 @@ def test_test_time_augmentation_inside(small):
         check_answers(inside, small, images, "images", "none")
 
 
+def test_a_temperature_inside(small):
+    images = generated_images(6, (16, 12))
+    inside = OnnxSession(exported(small, temperature=0.5), 1)
+    check_answers(inside, small, images, "images", temperature=0.5)
+    probabilities, logits = inside(images)
+    assert probabilities == pytest.approx(torch.from_numpy(2 * logits).softmax(1).numpy(), abs=1e-6)
+    with pytest.raises(ExportError, match="doesn't answer as PyTorch does"):
+        check_answers(inside, small, images, "images")
+
+
 @pytest.mark.parametrize("tta", list(NUM_VIEWS))
 def test_views_are_what_logits_with_tta_shows_the_net(small, tta):
     pixels = torch.from_numpy(generated_images(4, (16, 12))).permute(0, 3, 1, 2)

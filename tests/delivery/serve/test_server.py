@@ -2,16 +2,20 @@
 
 import json
 import signal
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx
 import pytest
 from serving import Server, patiently
 from uploads import bomb, picture_bytes
 
-from podium.delivery.serve import open_socket
+from podium.delivery.serve import Service, open_socket, running
 from podium.errors import ServeError
+from podium.models import Classifier
+from podium.runtime import prepare
 
 _HUNG_UP = r"reset|[Bb]roken pipe"
 HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: %d\r\n\r\n"
@@ -208,3 +212,25 @@ def test_a_second_signal_ends_it_at_once(tiny_run):
 def test_an_address_that_is_not_this_machine_s():
     with pytest.raises(ServeError, match="can't be listened on"):
         open_socket("192.0.2.1", 0)
+
+
+def test_a_server_in_this_process_answers_and_leaves_no_thread(tiny_run):
+    before = {thread.ident for thread in threading.enumerate()}
+    service = Service(tiny_run, Classifier.load(tiny_run.model_path), prepare("fp32", num_threads=1))
+    with running(service) as address:
+        assert address.startswith("http://127.0.0.1:")
+        assert httpx.get(f"{address}/health", timeout=120).json() == {"status": "ok"}
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{address}/health", timeout=120)
+    assert {thread.ident for thread in threading.enumerate()} <= before
+
+
+def test_a_server_that_does_not_begin_is_said(tiny_run, monkeypatch):
+    async def broken(self):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Service, "warm_up", broken)
+    service = Service(tiny_run, Classifier.load(tiny_run.model_path), prepare("fp32", num_threads=1))
+    with pytest.raises(ServeError, match="ended before it took a request"), running(service):
+        pass
+    service.close()

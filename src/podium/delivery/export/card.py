@@ -56,6 +56,7 @@ class CardFacts:
         onnx: the float32 file's name.
         safetensors: the name of the file of weights.
         tta: what the ONNX files have inside.
+        temperature: likewise.
         accuracies: in the order to be shown; the first is the model's.
         agreement: of the ONNX file with PyTorch.
         per_class: of the best measurement, if there is one.
@@ -68,6 +69,7 @@ class CardFacts:
     onnx: str
     safetensors: str
     tta: str
+    temperature: float
     accuracies: Sequence[Accuracy]
     agreement: Agreement
     per_class: Evaluation | None
@@ -147,6 +149,7 @@ def _accuracy(facts: CardFacts) -> str:
 
 def _use(facts: CardFacts) -> str:
     height, width = facts.preprocessing.image_size
+    num_classes = len(facts.preprocessing.classes)
     if facts.preprocessing.crops:
         fitted = "of an image of another size take the middle, seven eighths of what has the right form, and resize it"
         load = f"ImageOps.fit(image, ({width}, {height}), Image.Resampling.BILINEAR, bleed=1 / 16)"
@@ -155,7 +158,7 @@ def _use(facts: CardFacts) -> str:
         load = f"image.resize(({width}, {height}), Image.Resampling.BILINEAR)"
     return f"""\
 Input `images`: uint8, N×{height}×{width}×3, RGB, any N; {fitted}. Mean and standard deviation are inside.
-Outputs: `probabilities` and `logits`, float32, N×{len(facts.preprocessing.classes)}. {_views(facts.tta)}
+Outputs: `probabilities` and `logits`, float32, N×{num_classes}. {_softmax(facts)}{_views(facts.tta)}
 
 ```python
 import json
@@ -179,6 +182,12 @@ def _views(tta: str) -> str:
     if tta == "none":
         return "One look at each image: no test-time augmentation is inside."
     return f"Test-time augmentation is inside ({tta}); each image is given once."
+
+
+def _softmax(facts: CardFacts) -> str:
+    if facts.temperature == 1:
+        return ""
+    return f"Probabilities are the softmax of the logits divided by {facts.temperature:.4g}, found on held-out images. "
 
 
 def _data(run: Run) -> str:
@@ -223,8 +232,10 @@ def _limits(run: Run, facts: CardFacts) -> str:
         worst = sorted(found, key=lambda one: one.recall or 0.0)[:3]
         named = ", ".join(f"{_text(one.name)} ({one.recall:.1%} of {one.num_images:,})" for one in worst)
         lines.append(f"Found least often: {named}.")
+        before = "" if facts.temperature == 1 else ", before the temperature,"
         lines.append(
-            f"Its confidence is off by {facts.per_class.calibration_error:.1%} on average (expected calibration error)."
+            f"Its confidence{before} is off by {facts.per_class.calibration_error:.1%} on average (expected "
+            "calibration error)."
         )
     lines += facts.notes
     lines.append("No licence is named here: it depends on the data. Name one (`license:` above) before you publish it.")

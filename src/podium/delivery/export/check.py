@@ -42,7 +42,12 @@ class Agreement:
 
 
 def check_answers(
-    session: OnnxSession, classifier: Classifier, pixels: npt.NDArray[np.uint8], what: str, tta: str = "none"
+    session: OnnxSession,
+    classifier: Classifier,
+    pixels: npt.NDArray[np.uint8],
+    what: str,
+    tta: str = "none",
+    temperature: float = 1.0,
 ) -> Agreement:
     """Compares the answers for some images; the first one also alone, as any number of images must do.
 
@@ -52,6 +57,7 @@ def check_answers(
         pixels: uint8 (N, H, W, 3), at least one.
         what: which images these are, in words.
         tta: that the exported model has inside.
+        temperature: likewise.
 
     Raises:
         ExportError: they differ by more than rounding.
@@ -63,7 +69,7 @@ def check_answers(
         images = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2)
         parts = [images[start : start + _BATCH] for start in range(0, len(images), _BATCH)]
         ours = torch.cat([logits_with_tta(classifier.eval(), some, tta) for some in parts])
-    expected, shares = ours.numpy(), ours.softmax(1).numpy()
+    expected, shares = ours.numpy(), (ours / temperature).softmax(1).numpy()
     scale = _largest(expected) or 1.0
     alone = session(pixels[:1])[1]
     found = Agreement(
@@ -73,7 +79,7 @@ def check_answers(
         probabilities=_largest(probabilities - shares),
         num_other_guesses=int((logits.argmax(1) != expected.argmax(1)).sum()),
     )
-    own = torch.from_numpy(logits).softmax(1).numpy()
+    own = (torch.from_numpy(logits) / temperature).softmax(1).numpy()
     if not found.logits <= TOLERANCE or not _largest(probabilities - own) <= TOLERANCE:  # so that NaN is none
         raise ExportError(
             f"The exported model doesn't answer as PyTorch does: its logits differ by {found.logits:.1e} of the "

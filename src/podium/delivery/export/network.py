@@ -27,7 +27,7 @@ INPUT = "images"
 """uint8 (N, H, W, 3), RGB."""
 
 OUTPUTS = ("probabilities", "logits")
-"""Both float32 (N, K). Probabilities are for use; ensembles, other temperatures and checks want the logits."""
+"""Both float32 (N, K). Probabilities are for use, of the run's temperature; ensembles and checks want the logits."""
 
 OPSET = 18
 """Of December 2022: ONNX Runtime has it since 1.14."""
@@ -39,14 +39,16 @@ class OnnxNetwork(nn.Module):
     Args:
         classifier: in evaluation mode, on the processor.
         tta: as a recipe names it. All views go through the net as one batch, so that the graph holds it once.
+        temperature: that the logits are divided by before the softmax.
     """
 
     weights: Tensor
 
-    def __init__(self, classifier: Classifier, tta: str = "none") -> None:
+    def __init__(self, classifier: Classifier, tta: str = "none", temperature: float = 1.0) -> None:
         super().__init__()
         self.classifier = classifier
         self.tta = tta
+        self.temperature = temperature
         self.register_buffer("weights", torch.tensor(VIEW_WEIGHTS[tta]).view(-1, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -57,21 +59,25 @@ class OnnxNetwork(nn.Module):
         else:
             each = self.classifier(torch.cat(views(pixels, self.tta)))  # (V N, K)
             logits = (each.unflatten(0, (len(self.weights), -1)) * self.weights).sum(0)
-        return logits.softmax(1), logits
+        scaled = logits if self.temperature == 1 else logits / self.temperature
+        return scaled.softmax(1), logits
 
 
-def to_onnx(classifier: Classifier, *, tta: str = "none", facts: Mapping[str, str] | None = None) -> Any:
+def to_onnx(
+    classifier: Classifier, *, tta: str = "none", temperature: float = 1.0, facts: Mapping[str, str] | None = None
+) -> Any:
     """The model as an `onnx.ModelProto`.
 
     Args:
         classifier: any; it is put into evaluation mode.
         tta: test-time augmentation to have inside.
+        temperature: that the logits are divided by for the probabilities.
         facts: what its metadata say.
 
     Raises:
         ExportError: the net does something that ONNX has no operation for.
     """
-    network = OnnxNetwork(classifier.eval(), tta).eval()
+    network = OnnxNetwork(classifier.eval(), tta, temperature).eval()
     height, width = classifier.preprocessing.image_size
     example = torch.zeros(2, height, width, 3, dtype=torch.uint8)  # of one image torch would take the number for fixed
     try:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from queue import Queue
 from types import FrameType
 
 import uvicorn
@@ -15,7 +18,7 @@ from podium.delivery.serve.connection import connection_class
 from podium.delivery.serve.service import Service
 from podium.errors import ServeError
 
-__all__ = ["open_socket", "run_server"]
+__all__ = ["open_socket", "run_server", "running"]
 
 _MOST_CONNECTIONS = 1000
 _HEAD_BYTES = 16 * 2**10
@@ -50,7 +53,44 @@ def run_server(service: Service, listener: socket.socket, on_ready: Callable[[st
         listener: as `open_socket` gives it; it is closed at the end.
         on_ready: called with the address when requests are taken.
     """
-    config = uvicorn.Config(
+    _Server(_config(service), service, on_ready).run([listener])
+
+
+@contextmanager
+def running(service: Service) -> Iterator[str]:
+    """The address at which a server on this machine's loopback answers, from a thread of its own, within the context.
+
+    Args:
+        service: what is served; it is closed at the end.
+
+    Raises:
+        ServeError: it can't listen, or doesn't begin.
+    """
+    ready: Queue[str | None] = Queue()
+
+    def serve() -> None:
+        try:
+            with suppress(SystemExit):  # of uvicorn, which has said why it can't begin
+                server.run([listener])
+        finally:
+            ready.put(None)  # it ended, perhaps before it began
+
+    with open_socket("127.0.0.1", 0) as listener:
+        server = _Server(_config(service), service, ready.put)
+        thread = threading.Thread(target=serve, name="podium-server", daemon=True)
+        thread.start()
+        try:
+            address = ready.get()
+            if address is None:
+                raise ServeError("The server ended before it took a request.")
+            yield address
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def _config(service: Service) -> uvicorn.Config:
+    return uvicorn.Config(
         make_app(service),
         http=connection_class(service.limits),
         ws="none",
@@ -62,7 +102,6 @@ def run_server(service: Service, listener: socket.socket, on_ready: Callable[[st
         h11_max_incomplete_event_size=_HEAD_BYTES,
         timeout_graceful_shutdown=max(1, round(service.limits.grace_seconds)),
     )
-    _Server(config, service, on_ready).run([listener])
 
 
 class _Server(uvicorn.Server):
