@@ -89,7 +89,8 @@ def _as_model(work: Path, data: bytes) -> object:
 
 def _as_hold_out(work: Path, data: bytes) -> object:
     """Predictions: loaded, judged, and weighted against others."""
-    from podium.evaluation import Judge, Predictions, blend
+    from podium.evaluation import Predictions, blend
+    from podium.evaluation.judge import Judge
 
     path = work / "hold_out.safetensors"
     path.write_bytes(data)
