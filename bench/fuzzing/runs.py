@@ -29,7 +29,7 @@ def run_files() -> dict[str, bytes]:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["PODIUM_CACHE"] = f"{folder}/cache"
         try:
-            images = {f"train/{n}.png": picture(n, size=(8, 8)) for n in range(1, 17)} | {"test/1.png": picture(1, size=(8, 8))}
+            images = {f"train/{n}.png": picture(n, size=(12, 12)) for n in range(1, 17)} | {"test/1.png": picture(1, size=(12, 12))}
             write(Path(folder, "data"), images | {"trainLabels.csv": labels})
             data = podium.open(Path(folder, "data"))
             whole = podium.train(data, "sprint_small", settings=SETTINGS, out=f"{folder}/whole")
