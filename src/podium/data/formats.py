@@ -37,7 +37,7 @@ class ZipArchive(Archive):
         with opened_zip(path, label) as archive:
             for info in archive.infolist():
                 name = info.orig_filename
-                if info.is_dir() or not name.startswith(inside):
+                if info.filename.endswith("/") or not name.startswith(inside):  # is_dir fails on empty names
                     continue
                 if stat.S_ISLNK(info.external_attr >> 16):
                     raise self._refuse_link(name)

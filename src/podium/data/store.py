@@ -186,10 +186,17 @@ def _read(place: Path) -> Pack | None:
         about = json.loads((place / "pack.json").read_text())
         ids = json.loads((place / "ids.json").read_text())
         pixels = np.load(place / "pixels.npy", mmap_mode="r", allow_pickle=False)
-        if pixels.shape[0] != len(ids):
-            return None
-        return Pack(pixels, ids, str(about["fingerprint"]), dict(about.get("facts", {})), place)
-    except (OSError, ValueError, KeyError, TypeError):
+        is_sound = (
+            isinstance(ids, list)
+            and all(isinstance(image_id, str) for image_id in ids)
+            and isinstance(pixels, np.ndarray)
+            and pixels.dtype == np.uint8
+            and pixels.ndim == 4
+            and pixels.shape[3] == 3
+            and len(pixels) == len(ids)
+        )
+        return Pack(pixels, ids, str(about["fingerprint"]), dict(about.get("facts", {})), place) if is_sound else None
+    except Exception:  # on damaged files NumPy's reader raises nearly everything: TokenError, SyntaxError, …
         return None
 
 
