@@ -29,6 +29,7 @@ from filelock import FileLock, Timeout
 from podium import builtin
 from podium.errors import RecipeError, RunError
 from podium.files import storage_errors, write_atomically
+from podium.manifest import check_manifest, check_metrics
 from podium.recipe import Recipe
 
 __all__ = ["Run"]
@@ -119,10 +120,10 @@ class Run:
         try:
             recipe = Recipe.from_toml((path / "recipe.toml").read_text(encoding="utf-8"), str(path / "recipe.toml"))
             manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
-            _check_manifest(manifest)
+            check_manifest(manifest)
         except RecipeError as error:
             raise RunError(f"{error}\nThe run is damaged, or of another version of podium.") from error
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise RunError(f"{path} is damaged: {error}. Copy the run anew, or train again.") from error
         return Run(path, recipe, manifest)
 
@@ -215,9 +216,12 @@ class Run:
             return []
         try:
             lines = self.metrics_path.read_text(encoding="utf-8").splitlines(keepends=True)
-            return [json.loads(line) for line in lines if line.endswith("\n")]
-        except (OSError, ValueError) as error:
+            found = [json.loads(line) for line in lines if line.endswith("\n")]
+            for line in found:
+                check_metrics(line)
+        except (OSError, ValueError, RecursionError) as error:
             raise RunError(f"{self.metrics_path} is damaged: {error}. Take it out; the run does without.") from error
+        return found
 
     def rewind_metrics(self, step: int) -> None:
         """Drops the lines after `step`, which a resumed training writes again. Raises StorageError."""
@@ -225,22 +229,6 @@ class Run:
             return
         kept = [line for line in self.metrics() if line["step"] <= step]
         write_atomically(self.metrics_path, "".join(json.dumps(line) + "\n" for line in kept))
-
-
-def _check_manifest(manifest: object) -> None:
-    """Raises ValueError unless everything is there that the rooms read."""
-    needed = {
-        "seed": (),
-        "data": ("name", "path", "fingerprint", "classes", "image_size", "resized_to"),
-        "split": ("num_train", "num_hold_out"),
-        "hardware": ("device", "precision", "num_threads"),
-    }
-    for key, parts in needed.items():
-        if not isinstance(manifest, dict) or key not in manifest:
-            raise ValueError(f"manifest.json lacks {key}")
-        for part in parts:
-            if not isinstance(manifest[key], dict) or part not in manifest[key]:
-                raise ValueError(f"manifest.json lacks {key}.{part}")
 
 
 def _rename(building: Path, folder: Path) -> Path:
