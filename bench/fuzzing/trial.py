@@ -103,7 +103,7 @@ class Trier:
             except (PodiumError, Said) as error:
                 outcome = type(error).__name__
                 if (text := str(error)).count("\n") > 1 or len(text) > LONGEST_MESSAGE or not text or "Traceback" in text:
-                    found.append(("message", f"{outcome}: {text[:300]!r}", _place_of(error)))
+                    found.append(("message", f"{outcome} at {_place_of(error)}", text[:3000]))
             except BaseException as error:  # noqa: BLE001  # whatever it is, it is a finding
                 outcome = "other exception"
                 place = _place_of(error)

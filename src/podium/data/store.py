@@ -194,10 +194,20 @@ def _read(place: Path) -> Pack | None:
             and pixels.ndim == 4
             and pixels.shape[3] == 3
             and len(pixels) == len(ids)
+            and _agrees(place, str(about["fingerprint"]), pixels.shape, ids)
         )
         return Pack(pixels, ids, str(about["fingerprint"]), dict(about.get("facts", {})), place) if is_sound else None
     except Exception:  # on damaged files NumPy's reader raises nearly everything: TokenError, SyntaxError, …
         return None
+
+
+def _agrees(place: Path, fingerprint: str, shape: Sequence[int], ids: list[str]) -> bool:
+    """Whether the fingerprint is that of this shape, these ids and the kept hashes; True if those were swept away."""
+    try:
+        hashes = np.load(place / "hashes.npy", allow_pickle=False)
+    except FileNotFoundError:
+        return True
+    return fingerprint == _fingerprint(shape, ids, hashes.tobytes())
 
 
 def _build(
