@@ -24,8 +24,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from common import write_result
 from killing.scenes import Opening, Scene, Submission, Training
-from killing.victim import Death, killed_after, killed_at_change
+from killing.victim import killed_after, killed_at_change
 
+MOST_ATTEMPTS = 4  # for each kill: what is gone on with may end before its moment
 SCENES: dict[str, type[Scene]] = {"training": Training, "opening": Opening, "submission": Submission}
 
 
@@ -42,13 +43,16 @@ def killed(scene: Scene, num_kills: int, num_changes: int, seed: int) -> dict[st
     """The figures of one scene."""
     began, rng = time.monotonic(), random.Random(seed)
     whole = scene.learn()
-    counts = {"before its first change": 0, "within": 0, "after its end": 0}
-    for number in range(num_kills):
+    counts = {"before its first change": 0, "within": 0}
+    num_attempts = 0
+    while sum(counts.values()) < num_kills and num_attempts < MOST_ATTEMPTS * num_kills:
         scene.begin_anew()
         death = killed_after(scene.task, scene.watched, rng.uniform(0, whole.seconds))
-        counts[_when(death)] += 1
+        num_attempts += 1
+        if death.was_killed:
+            counts["within" if death.num_changes else "before its first change"] += 1
         scene.check(death)
-        print(f"\r  {number + 1} of {num_kills} moments", end="", flush=True)
+        print(f"\r  {sum(counts.values())} of {num_kills} moments", end="", flush=True)
     places = list(range(1, whole.num_changes + 1))
     places = sorted(rng.sample(places, num_changes)) if len(places) > num_changes else places
     num_hit = 0
@@ -62,8 +66,9 @@ def killed(scene: Scene, num_kills: int, num_changes: int, seed: int) -> dict[st
     figures: dict[str, Any] = {
         "undisturbed_seconds": round(whole.seconds, 2),
         "changes_to_files": whole.num_changes,
-        "kills_at_moments": num_kills,
+        "kills_at_moments": sum(counts.values()),
         "of_these": counts,
+        "ended_before_it_was_killed": num_attempts - sum(counts.values()),
         "kills_at_changes": num_hit,
     }
     if isinstance(scene, Training):
@@ -74,12 +79,6 @@ def killed(scene: Scene, num_kills: int, num_changes: int, seed: int) -> dict[st
         "failures_in_words": sorted(set(scene.failures))[:20],
         "seconds": round(time.monotonic() - began, 1),
     }
-
-
-def _when(death: Death) -> str:
-    if not death.was_killed:
-        return "after its end"
-    return "within" if death.num_changes else "before its first change"
 
 
 def run(names: list[str], num_kills: int, num_changes: int, seed: int, **sizes: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 
 import numpy as np
-from killing.victim import Death, lived
+import safetensors
+from killing.victim import Death, killed_after, lived
 from PIL import Image
 
 import podium
@@ -60,8 +61,14 @@ def _write_archive(path: Path, members: dict[str, bytes]) -> None:
             archive.writestr(name, data)
 
 
-def sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def content_of(path: Path) -> str:
+    """A hash of a safetensors file's tensors and of what it says besides; the order of that is by chance."""
+    with safetensors.safe_open(path, framework="np") as file:
+        said = hashlib.sha256(json.dumps(sorted((file.metadata() or {}).items())).encode())
+        for name in sorted(file.keys()):
+            tensor = file.get_tensor(name)
+            said.update(f"{name} {tensor.dtype} {tensor.shape}".encode() + tensor.tobytes())
+    return said.hexdigest()
 
 
 def odd_ones(folder: Path) -> list[str]:
@@ -153,9 +160,9 @@ class Training(Scene):
             self.expect(False, f"the run can't be opened: {error}")
             return
         if run.is_finished:
-            self.expect(sha256(run.model_path) == self._expected["model"], "a model is there, and isn't the whole right one")
+            self.expect(content_of(run.model_path) == self._expected["model"], "a model is there, and isn't the whole right one")
         if run.hold_out_path.exists():
-            self.expect(sha256(run.hold_out_path) == self._expected["hold_out"], "predictions are there, and not the right ones")
+            self.expect(content_of(run.hold_out_path) == self._expected["hold_out"], "predictions are there, and not the right ones")
         if "hold_out" in run.manifest:
             self.expect(run.hold_out_path.exists(), "figures without the predictions that they are of")
 
@@ -191,8 +198,8 @@ class Training(Scene):
         figures = {key: value for key, value in run.manifest["hold_out"].items() if key != "seconds"}
         about = {"metrics": lines, "figures": figures, "checkpoint": run.checkpoint_path.exists()}
         return {
-            "model": sha256(run.model_path),
-            "hold_out": sha256(run.hold_out_path),
+            "model": content_of(run.model_path),
+            "hold_out": content_of(run.hold_out_path),
             "figures": json.dumps(about, sort_keys=True),
         }
 
@@ -200,13 +207,14 @@ class Training(Scene):
 class Opening(Scene):
     """The first opening of an archive, which fills the cache."""
 
-    def __init__(self, folder: Path, num_images: int = 4000, kind: str = "7z") -> None:
+    def __init__(self, folder: Path, num_images: int = 12_000, kind: str = "7z") -> None:
         super().__init__(folder)
         self._data = competition(folder / "data", num_images, 3, 16, kind)
         self.watched = folder / "cache"
         self._expected = ""
         self._answer = folder / "answer"
-        self._num_entries = 0
+        self._num_files = self._turn = 0
+        self._seconds = 0.0
 
     def task(self) -> None:
         os.environ["PODIUM_CACHE"] = str(self.watched)
@@ -219,12 +227,14 @@ class Opening(Scene):
         death = lived(self.task, self.watched)
         assert not death.error, death.error
         self._expected = self._answer.read_text()
-        self._num_entries = len(list(self.watched.rglob("*")))
+        self._num_files, self._seconds = self._count(), death.seconds
         shutil.rmtree(self.watched)
         return death
 
     def begin_anew(self) -> None:
-        pass  # what former kills left is there still: at every second one the cache is emptied, in `check`
+        """The cache is empty, or has all but the pack: `check` saw to it. Every third one is killed twice."""
+        if self._turn % 3 == 2:
+            killed_after(self.task, self.watched, self._seconds / 2)
 
     def check(self, death: Death) -> None:
         self.expect(not death.error, f"ended otherwise than well: {death.error}")
@@ -237,20 +247,26 @@ class Opening(Scene):
         self.expect(self._answer.exists() and self._answer.read_text() == self._expected, "other images after a kill than without")
         left = [name for name in odd_ones(self.watched) if not name.startswith("hashes/")]
         self.expect(not left, f"left in the cache: {left}")
-        entries = len(list(self.watched.rglob("*")))
-        self.expect(entries <= self._num_entries + 2, f"{entries} files in the cache, {self._num_entries} without kills")
-        shutil.rmtree(self.watched)
+        self.expect(self._count() == self._num_files, f"{self._count()} files in packs, {self._num_files} without kills")
+        self._turn += 1
+        if self._turn % 2:
+            shutil.rmtree(self.watched)
+        else:  # the next one finds all but the pack
+            shutil.rmtree(packs)
+
+    def _count(self) -> int:
+        return len(list((self.watched / "packs").rglob("*")))
 
 
 class Submission(Scene):
     """`podium submit`: the file is as it was, or new and whole."""
 
-    def __init__(self, folder: Path, num_test: int = 1500) -> None:
+    def __init__(self, folder: Path, num_test: int = 5000) -> None:
         super().__init__(folder)
         self._data = competition(folder / "data", 60, num_test, 12)
-        self.watched = folder / "out"
-        self.watched.mkdir()
-        self._path = self.watched / "submission.csv"
+        self.watched = folder / "work"
+        (self.watched / "out").mkdir(parents=True)
+        self._path = self.watched / "out" / "submission.csv"
         self._run = folder / "run"
         self._former = "id,label\n" + "".join(f"{number},former\n" for number in range(num_test))
         self._new = ""
@@ -262,7 +278,7 @@ class Submission(Scene):
         podium.train(self._data, "sprint_small", settings=SETTINGS | {"epochs": 1.0}, out=self._run, runtime=ready)
 
     def task(self) -> None:
-        os.environ["PODIUM_CACHE"] = str(self.folder / "cache")
+        os.environ["PODIUM_CACHE"] = str(self.watched / "cache")
         from podium.cli import main
 
         sys.argv = ["podium", "submit", str(self._run), "--data", str(self._data), "-o", str(self._path), "--threads", "1"]
@@ -283,7 +299,7 @@ class Submission(Scene):
         if self._turn % 2:
             self._path.write_text(self._former)
         if self._turn % 4 < 2:
-            shutil.rmtree(self.folder / "cache", ignore_errors=True)
+            shutil.rmtree(self.watched / "cache", ignore_errors=True)
 
     def check(self, death: Death) -> None:
         self.expect(not death.error, f"ended otherwise than well: {death.error}")
@@ -292,7 +308,7 @@ class Submission(Scene):
         self.expect(found in allowed, f"submission.csv is neither the former nor the new one: {str(found)[:100]!r}")
         if not death.was_killed:
             self.expect(found == self._new, "it ended well, and wrote no submission")
-        left = [path for path in self.watched.glob(".*")]
+        left = [path for path in self._path.parent.glob(".*")]
         self.expect(len(left) <= 1, f"{len(left)} half-written files lie beside the submission")
         for path in left:
             path.unlink()

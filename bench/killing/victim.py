@@ -61,12 +61,13 @@ def killed_at_change(task: Task, watched: Path, number: int) -> Death:
 def _run(task: Task, watched: Path, seconds: float, at_change: int | None) -> Death:
     readable, writable = os.pipe()
     sys.stdout.flush()
-    began = time.monotonic()
     pid = os.fork()
     if pid == 0:
         os.close(readable)
         _be_victim(task, watched, writable, at_change)
     os.close(writable)
+    os.read(readable, 1)  # it has a group of its own
+    began = time.monotonic()
     os.set_blocking(readable, False)
     status, was_killed = None, False
     while status is None:
@@ -98,6 +99,7 @@ def _run(task: Task, watched: Path, seconds: float, at_change: int | None) -> De
 def _be_victim(task: Task, watched: Path, tell: int, at_change: int | None) -> None:
     """Never returns."""
     os.setsid()
+    os.write(tell, b"!")
     status = 1
     try:
         quiet = os.open(os.devnull, os.O_RDWR)
