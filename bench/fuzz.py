@@ -24,13 +24,13 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from common import write_result
-from fuzzing import archives, pictures, releases, requests, runs, shards, tables
+from fuzzing import archives, bombs, pictures, releases, requests, runs, shards, tables
 from fuzzing.guard import Guard
 from fuzzing.reader import Reader
 from fuzzing.trial import BOUND_BYTES, Finding, Tally, Trier
 from fuzzing.workers import CPU_SECONDS, Job, run_jobs
 
-ROOMS = (archives, tables, pictures, releases, shards, runs, requests)
+ROOMS = (bombs, archives, tables, pictures, releases, shards, runs, requests)
 READERS: tuple[Reader, ...] = tuple(reader for room in ROOMS for reader in room.READERS)
 KEPT = Path(__file__).parent / "fuzz-findings"
 KEPT_OF_A_KIND = 3

@@ -75,6 +75,14 @@ def _length(data: bytearray, end: int, _: Sequence[bytes], rng: random.Random) -
         data[place : place + width] = (number % (1 << 8 * width)).to_bytes(width, order)  # type: ignore[arg-type]
 
 
+def _varint(data: bytearray, end: int, _: Sequence[bytes], rng: random.Random) -> None:
+    """An absurd number as 7z and Parquet write theirs: a byte becomes several."""
+    if end:
+        place = rng.randrange(end)
+        seven = b"\xff" + rng.choice(HUGE).to_bytes(8, "little")
+        data[place : place + 1] = rng.choice((seven, b"\xff\xff\xff\xff\x0f", b"\xfe\xff\xff\xff\x1f", b"\x80" * 9 + b"\x01"))
+
+
 def _nudge(data: bytearray, end: int, _: Sequence[bytes], rng: random.Random) -> None:
     """A number that is nearly right."""
     if end:
@@ -137,7 +145,7 @@ def _splice(data: bytearray, end: int, seeds: Sequence[bytes], rng: random.Rando
 
 _Change = Callable[[bytearray, int, Sequence[bytes], random.Random], None]
 _CHANGES: tuple[_Change, ...] = (
-    *(_flip, _set, _length, _length, _nudge, _number, _truncate, _delete, _repeat, _move, _insert, _word, _graft),
+    *(_flip, _set, _length, _length, _varint, _nudge, _number, _truncate, _delete, _repeat, _move, _insert, _word, _graft),
     _splice,
 )
 
