@@ -136,3 +136,22 @@ def test_every_models_head_is_found(entry):
     with torch.device("meta"):
         network = models.create(entry.name, 13, (32, 32))
     assert network.get_submodule(head_name(network)).out_features == 13
+
+
+LEGACY = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.\x80\x02"  # how torch's old files begin
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        LEGACY + b"X",  # within a length
+        LEGACY + b"}.\x80\x02R.",  # calls with an empty stack
+        LEGACY + b"}.\x80\x02(cargparse\nNamespace\n.",
+        b"\x80\x02" + b"(" * 5000,
+    ],
+)
+def test_whatever_torch_raises_on_a_damaged_file_is_said(tmp_path, content):
+    path = tmp_path / "w.pth"
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match="damaged"):
+        read_weights(path)
