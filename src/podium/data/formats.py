@@ -124,7 +124,7 @@ class _Header(tarfile.TarInfo):
     def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
         is_extended = self.type in (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK) or self._is_pax()
         if is_extended and self.size > MAX_EXTENDED_BYTES:
-            raise tarfile.ReadError(f"a header of {self.size:,} bytes")
+            raise ValueError(f"a header of {self.size:,} bytes")
         found: tarfile.TarInfo = super()._proc_member(archive)  # type: ignore[misc]
         return found
 
