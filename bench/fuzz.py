@@ -121,7 +121,9 @@ def figures(tallies: Sequence[Tally], seed: int, seconds: float) -> dict[str, An
         "seed": seed,
         "seconds": round(seconds, 1),
         "read_well": sum(tally.outcomes["read well"] for tally in tallies),
-        "refused": sum(n for tally in tallies for name, n in tally.outcomes.items() if name.endswith(("Error", "Said"))),
+        "refused": sum(
+            n for tally in tallies for name, n in tally.outcomes.items() if name.endswith(("Error", "Said"))
+        ),
         "findings": {kind: found[kind] for kind in KINDS},
         "peak_mib_over_baseline": round(max(tally.peak_bytes for tally in tallies) / 2**20),
         "slowest_cpu_seconds": round(max(tally.slowest_seconds for tally in tallies), 2),

@@ -22,9 +22,35 @@ __all__ = ["READERS"]
 LABELS = b"id,label\n1,cat\n2,dog\n3,cat\n4,frog\n"
 SAMPLE = b"id,label\n1,cat\n2,cat\n"
 HOSTILE = (
-    *("../../evil.png", "/evil.png", "train/../../../evil.png", "..\\evil.png", "C:\\evil.png", "C:/evil.png", "..", "."),
-    *("train/", "", "train/1.png", "train/\u202e1.png", "a/" * 200 + "1.png", "x" * 300 + ".png", "train/1.txt", "1.PNG"),
-    *("__MACOSX/._1.png", ".hidden/1.png", "train/con.png", "train/1.png\0.txt", "train/\n2.png", "~/.bashrc", "-rf.png"),
+    *(
+        "../../evil.png",
+        "/evil.png",
+        "train/../../../evil.png",
+        "..\\evil.png",
+        "C:\\evil.png",
+        "C:/evil.png",
+        "..",
+        ".",
+    ),
+    *(
+        "train/",
+        "",
+        "train/1.png",
+        "train/\u202e1.png",
+        "a/" * 200 + "1.png",
+        "x" * 300 + ".png",
+        "train/1.txt",
+        "1.PNG",
+    ),
+    *(
+        "__MACOSX/._1.png",
+        ".hidden/1.png",
+        "train/con.png",
+        "train/1.png\0.txt",
+        "train/\n2.png",
+        "~/.bashrc",
+        "-rf.png",
+    ),
 )
 
 
@@ -57,7 +83,9 @@ def _zip(files: list[tuple[str, bytes]], rng: random.Random) -> bytes:
         for name, data in files:
             info = zipfile.ZipInfo("x")
             info.filename = info.orig_filename = name
-            info.compress_type = rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA))
+            info.compress_type = rng.choice(
+                (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+            )
             if name in HOSTILE and rng.random() < 0.3:
                 info.external_attr = 0o120777 << 16
             archive.writestr(info, data)
@@ -104,7 +132,9 @@ def tars(count: int = 120) -> list[bytes]:
                     info.linkname = rng.choice(("../../canary", "/etc/passwd", "train/1.png", "."))
                     data = b""
                 if rng.random() < 0.2:
-                    info.pax_headers = {rng.choice(("path", "size", "GNU.sparse.realsize")): rng.choice(("9" * 30, "../x"))}
+                    info.pax_headers = {
+                        rng.choice(("path", "size", "GNU.sparse.realsize")): rng.choice(("9" * 30, "../x"))
+                    }
                 info.size = len(data)
                 archive.addfile(info, io.BytesIO(data))
         found.append(buffer.getvalue())
@@ -116,7 +146,9 @@ def _compressed(data: bytes, rng: random.Random) -> bytes:
     kind = rng.randrange(6)
     if kind > 2:
         return data
-    pack = (functools.partial(gzip.compress, compresslevel=1), functools.partial(bz2.compress, compresslevel=1), _xz)[kind]
+    pack = (functools.partial(gzip.compress, compresslevel=1), functools.partial(bz2.compress, compresslevel=1), _xz)[
+        kind
+    ]
     packed = pack(data)
     return mutated([packed], rng) if rng.random() < 0.3 else packed
 

@@ -99,11 +99,11 @@ def _sevenzip_counts() -> list[bytes]:
 def _jpeg_of_scans(num_scans: int = 20_000, side: int = 8000) -> bytes:
     """A progressive JPEG of 64 megapixels that is scanned thousands of times, each in a few bytes."""
     whole = picture(1, "JPEG", (16, 16), progressive=True)
-    frame = next(place for place in range(len(whole)) if whole[place : place + 2] == b"\xff\xc2")
-    head = bytearray(whole[: whole.index(b"\xff\xda")])
+    frame, scan = whole.index(b"\xff\xc2"), whole.index(b"\xff\xda")
+    head = bytearray(whole[:scan])
     head[frame + 5 : frame + 9] = struct.pack(">HH", side, side)
-    start = whole.rindex(b"\xff\xda")
-    return bytes(head) + whole[start:-2] * num_scans + b"\xff\xd9"
+    first = whole[scan : scan + 2 + int.from_bytes(whole[scan + 2 : scan + 4], "big")]
+    return bytes(head) + (first + b"\0") * num_scans + b"\xff\xd9"
 
 
 def _webp_of_canvas() -> bytes:
@@ -167,6 +167,8 @@ def _parquet_of_zeros() -> bytes:
     table = arrow.table({"image": arrow.array([bytes(300 << 20)], arrow.binary()), "label": ["cat"]})
     buffer = io.BytesIO()
     parquet.write_table(table, buffer, compression="zstd", use_dictionary=False)
+    del table
+    arrow.default_memory_pool().release_unused()
     return buffer.getvalue()
 
 
@@ -175,14 +177,20 @@ def _made() -> list[tuple[Way, bytes]]:
     gigabytes = b"\xff" * 7 + b"\x7f"
     deep = b'{"podium_shards": ' + b"[" * 500_000
     found: list[tuple[Way, bytes]] = [
-        *((as_tar, _tar_with_a_header_of(kind)) for kind in (tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.XGLTYPE)),
+        *(
+            (as_tar, _tar_with_a_header_of(kind))
+            for kind in (tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.XGLTYPE)
+        ),
         *((as_tar, _many_headers(kind)) for kind in (tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE)),
         (_as_release, _tar_with_a_header_of(tarfile.GNUTYPE_LONGNAME)),
         (as_zip, _zip_that_lies()),
         *((as_zip, _zip_of_kind(kind)) for kind in (zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)),
         (as_zip, _zip_with_a_dictionary()),
         *((as_7z, data) for data in _sevenzip_counts()),
-        *((as_picture, data) for data in (_jpeg_of_scans(), _webp_of_canvas(), bomb_png(8191, 8191), bomb_png(1, 2**31 - 1))),
+        *(
+            (as_picture, data)
+            for data in (_jpeg_of_scans(), _webp_of_canvas(), bomb_png(8191, 8191), bomb_png(1, 2**31 - 1))
+        ),
         *((partial(_weights, "net.pth"), data) for data in (_torch_bytearray(), _torch_deflated(), *_evil_pickles())),
         (partial(_weights, "net.safetensors"), gigabytes + b"{}"),
         (partial(_weights, "net.safetensors"), struct.pack("<Q", 500_000) + b"[" * 500_000),

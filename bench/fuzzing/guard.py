@@ -24,7 +24,9 @@ _CHANGES = {  # events whose first arguments are paths that are changed
     **dict.fromkeys(("os.mkdir", "os.remove", "os.rmdir", "os.truncate", "os.chmod", "os.chown", "os.utime"), 1),
     **dict.fromkeys(("os.rename", "os.link", "os.symlink"), 2),
 }
-_RUNS = frozenset({"subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "pty.spawn", "os.startfile"})
+_RUNS = frozenset(
+    {"subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "pty.spawn", "os.startfile"}
+)
 _SPEAKS = frozenset({"socket.connect", "socket.sendto", "socket.bind", "urllib.Request", "ftplib.connect"})
 
 

@@ -15,7 +15,9 @@ from PIL import Image
 __all__ = ["bomb_png", "picture", "read_all", "tar_of", "write"]
 
 
-def picture(number: int = 0, form: str = "PNG", size: tuple[int, int] = (6, 5), mode: str = "RGB", **options: Any) -> bytes:
+def picture(
+    number: int = 0, form: str = "PNG", size: tuple[int, int] = (6, 5), mode: str = "RGB", **options: Any
+) -> bytes:
     """An image file; the same number gives the same bytes."""
     pixels = np.random.default_rng(number).integers(0, 256, (*size, 3), np.uint8)
     image = Image.fromarray(pixels)

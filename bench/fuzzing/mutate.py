@@ -21,8 +21,33 @@ MAX_BYTES = 1 << 20  # of an input; larger seeds may keep their size
 HUGE = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 2**24, 2**31 - 1, 2**31, 2**32 - 1, 2**40, 2**63 - 1, 2**63, 2**64 - 1)
 NUMBERS = (b"0", b"-1", b"99999999999", b"18446744073709551616", b"1e999", b"NaN", b"-0.0", b"1" * 5000, b"0x10", b"07")
 WORDS = (
-    *(b"\0", b"\n", b"\r\n", b'"', b"'", b",", b"\\", b"=", b"#", b"\xff\xfe", b"\xef\xbb\xbf", b"\xed\xa0\x80", b"\x1b[2J"),
-    *(b"null", b"true", b"{}", b"[]", b'{"a":', b"[" * 3000, b'{"":' * 3000, b"(" * 3000, b"a." * 3000, b"\xe2\x80\xa8"),
+    *(
+        b"\0",
+        b"\n",
+        b"\r\n",
+        b'"',
+        b"'",
+        b",",
+        b"\\",
+        b"=",
+        b"#",
+        b"\xff\xfe",
+        b"\xef\xbb\xbf",
+        b"\xed\xa0\x80",
+        b"\x1b[2J",
+    ),
+    *(
+        b"null",
+        b"true",
+        b"{}",
+        b"[]",
+        b'{"a":',
+        b"[" * 3000,
+        b'{"":' * 3000,
+        b"(" * 3000,
+        b"a." * 3000,
+        b"\xe2\x80\xa8",
+    ),
     *(b"../../../../evil", b"/evil", b"..\\..\\evil", b"C:\\evil", b"/proc/self/environ", b"%s%n", b"$(id)", b"../"),
 )
 _DIGITS = re.compile(rb"\d+(\.\d+)?")
@@ -80,7 +105,9 @@ def _varint(data: bytearray, end: int, _: Sequence[bytes], rng: random.Random) -
     if end:
         place = rng.randrange(end)
         seven = b"\xff" + rng.choice(HUGE).to_bytes(8, "little")
-        data[place : place + 1] = rng.choice((seven, b"\xff\xff\xff\xff\x0f", b"\xfe\xff\xff\xff\x1f", b"\x80" * 9 + b"\x01"))
+        data[place : place + 1] = rng.choice(
+            (seven, b"\xff\xff\xff\xff\x0f", b"\xfe\xff\xff\xff\x1f", b"\x80" * 9 + b"\x01")
+        )
 
 
 def _nudge(data: bytearray, end: int, _: Sequence[bytes], rng: random.Random) -> None:
@@ -145,7 +172,22 @@ def _splice(data: bytearray, end: int, seeds: Sequence[bytes], rng: random.Rando
 
 _Change = Callable[[bytearray, int, Sequence[bytes], random.Random], None]
 _CHANGES: tuple[_Change, ...] = (
-    *(_flip, _set, _length, _length, _varint, _nudge, _number, _truncate, _delete, _repeat, _move, _insert, _word, _graft),
+    *(
+        _flip,
+        _set,
+        _length,
+        _length,
+        _varint,
+        _nudge,
+        _number,
+        _truncate,
+        _delete,
+        _repeat,
+        _move,
+        _insert,
+        _word,
+        _graft,
+    ),
     _splice,
 )
 

@@ -20,7 +20,13 @@ def pngs() -> Sequence[bytes]:
 
 
 def jpegs() -> Sequence[bytes]:
-    options = ({}, {"progressive": True}, {"quality": 100, "subsampling": 0}, {"optimize": True}, {"restart_marker_rows": 1})
+    options = (
+        {},
+        {"progressive": True},
+        {"quality": 100, "subsampling": 0},
+        {"optimize": True},
+        {"restart_marker_rows": 1},
+    )
     found = [picture(number, "JPEG", (24, 33), **one) for number, one in enumerate(options)]
     found += [picture(9, "JPEG", (24, 33), mode) for mode in ("L", "CMYK")]
     from PIL import Image
@@ -33,11 +39,19 @@ def jpegs() -> Sequence[bytes]:
 
 def others() -> Sequence[bytes]:
     found = [picture(1, form) for form in ("WEBP", "BMP", "GIF", "TIFF", "PPM", "DIB")]
-    found += [picture(2, "WEBP", (20, 20), "RGBA", lossless=True), picture(2, "GIF", mode="P"), picture(2, "BMP", mode="P")]
+    found += [
+        picture(2, "WEBP", (20, 20), "RGBA", lossless=True),
+        picture(2, "GIF", mode="P"),
+        picture(2, "BMP", mode="P"),
+    ]
     kinds = ("raw", "tiff_lzw", "tiff_deflate", "packbits", "jpeg")
     found += [picture(3, "TIFF", (20, 20), compression=kind) for kind in kinds]
     found += [picture(4, "TIFF", mode=mode) for mode in ("I;16", "F", "CMYK", "1")]
-    found += [picture(5, "TIFF", (20, 20), "1", compression="group4"), picture(5, "PPM", mode="1"), picture(5, "PPM", mode="L")]
+    found += [
+        picture(5, "TIFF", (20, 20), "1", compression="group4"),
+        picture(5, "PPM", mode="1"),
+        picture(5, "PPM", mode="L"),
+    ]
     found += [b"P3\n2 2\n255\n0 0 0 255 255 255 1 2 3 4 5 6\n", b"P1\n2 2\n0 1 1 0\n", b"P2\n# words\n2 1\n9\n3 9\n"]
     rle = bytearray(picture(6, "BMP", (4, 8), "P"))
     rle[30:34] = (1).to_bytes(4, "little")

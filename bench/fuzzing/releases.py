@@ -37,7 +37,9 @@ def _pickled(value: object) -> bytes:
         case int():
             return b"K" + bytes([value]) if 0 <= value < 256 else b"J" + struct.pack("<i", value)
         case bytes():
-            return b"U" + bytes([len(value)]) + value if len(value) < 256 else b"T" + struct.pack("<i", len(value)) + value
+            return (
+                b"U" + bytes([len(value)]) + value if len(value) < 256 else b"T" + struct.pack("<i", len(value)) + value
+            )
         case list():
             return b"](" + b"".join(map(_pickled, value)) + b"e"
         case tuple():
@@ -45,7 +47,13 @@ def _pickled(value: object) -> bytes:
         case dict():
             return b"}(" + b"".join(_pickled(one) for pair in value.items() for one in pair) + b"u"
         case np.ndarray():
-            kind = b"cnumpy\ndtype\n" + _pickled((b"u1", 0, 1)) + b"R" + _pickled((3, b"|", None, None, None, -1, -1, 0)) + b"b"
+            kind = (
+                b"cnumpy\ndtype\n"
+                + _pickled((b"u1", 0, 1))
+                + b"R"
+                + _pickled((3, b"|", None, None, None, -1, -1, 0))
+                + b"b"
+            )
             state = _pickled(1) + _pickled(value.shape) + kind + _pickled(False) + _pickled(value.tobytes())
             array = b"(cnumpy\nndarray\n" + _pickled((0,)) + _pickled(b"b") + b"t"
             return b"cnumpy.core.multiarray\n_reconstruct\n" + array + b"R(" + state + b"tb"
@@ -59,7 +67,15 @@ def _rows(count: int) -> np.ndarray:
 def _batch(count: int = 3) -> bytes:
     labels = [number % 2 for number in range(count)]
     names = [b"image_%d.png" % number for number in range(count)]
-    return pickled({b"filenames": names, b"batch_label": b"one", b"fine_labels": labels, b"coarse_labels": labels, b"data": _rows(count)})
+    return pickled(
+        {
+            b"filenames": names,
+            b"batch_label": b"one",
+            b"fine_labels": labels,
+            b"coarse_labels": labels,
+            b"data": _rows(count),
+        }
+    )
 
 
 META = {b"fine_label_names": [b"cat", b"dog"], b"coarse_label_names": [b"wild", b"tame"]}
@@ -105,7 +121,11 @@ def _as_names(work: Path, data: bytes) -> object:
 def _packed() -> Sequence[bytes]:
     files = {"train": _batch(), "test": _batch(2), "meta": pickled(META)}
     found = [tar_of({f"cifar-100-python/{name}": data for name, data in files.items()})]
-    return [*found, tar_of({f"../{name}": data for name, data in files.items()}), tar_of({"cifar-100-python/train": _batch()})]
+    return [
+        *found,
+        tar_of({f"../{name}": data for name, data in files.items()}),
+        tar_of({"cifar-100-python/train": _batch()}),
+    ]
 
 
 def _gzipped(data: bytes, rng: random.Random) -> bytes:
@@ -234,7 +254,9 @@ READERS = (
     Reader("CIFAR, packed", 2, _packed, _as_release, mended_tar, wrap=_gzipped),
     Reader("devkit, meta.mat", 6, lambda: [_mats()[1], *_mats()], _mat),
     Reader("devkit, ground truth", 2, lambda: [b"1\n2\n3\n", b"1\r\n4\r\n"], _truth, prepare=_prepare),
-    Reader("ImageNet, train tar", 2, lambda: [_train_tar()], lambda work, data: _imagenet(work, train=data), mended_tar),
+    Reader(
+        "ImageNet, train tar", 2, lambda: [_train_tar()], lambda work, data: _imagenet(work, train=data), mended_tar
+    ),
     Reader("ImageNet, val tar", 2, lambda: [_val_tar()], lambda work, data: _imagenet(work, val=data), mended_tar),
     Reader("ImageNet, Kaggle's tables", 2, _kaggle_tables, _as_table, prepare=_prepare_kaggle, keeps=True),
     Reader("ImageNet, Kaggle's zip", 2, _kaggle_zips, _as_kaggle_zip),

@@ -55,7 +55,9 @@ def _prepare(work: Path) -> None:
     run = Run.open(work / "runs" / "one")
     limits = Limits(max_bytes=2**20, max_pixels=2_000_000, max_images=8)
     runtime = Runtime(torch.device("cpu"), torch.float32, 1)
-    service = Service(run, Classifier.load(run.model_path), runtime, limits=limits, batching=Batching(max_wait_seconds=0.0))
+    service = Service(
+        run, Classifier.load(run.model_path), runtime, limits=limits, batching=Batching(max_wait_seconds=0.0)
+    )
     _app[:] = [make_app(service), asyncio.new_event_loop()]
 
 
@@ -81,7 +83,11 @@ def _post(kind: bytes, _: Path, data: bytes) -> object:
     told: dict[str, Any] = {"body": b""}
 
     async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": coming.pop(0), "more_body": bool(coming)} if coming else {"type": "http.disconnect"}
+        return (
+            {"type": "http.request", "body": coming.pop(0), "more_body": bool(coming)}
+            if coming
+            else {"type": "http.disconnect"}
+        )
 
     async def send(message: dict[str, Any]) -> None:
         if message["type"] == "http.response.start":
@@ -97,7 +103,9 @@ def _post(kind: bytes, _: Path, data: bytes) -> object:
 
 
 READERS = (
-    Reader("server, an image", 3, _images, lambda work, data: _post(b"image/png", work, data), prepare=_prepare, keeps=True),
+    Reader(
+        "server, an image", 3, _images, lambda work, data: _post(b"image/png", work, data), prepare=_prepare, keeps=True
+    ),
     Reader(
         "server, a form",
         3,

@@ -29,7 +29,9 @@ def run_files() -> dict[str, bytes]:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["PODIUM_CACHE"] = f"{folder}/cache"
         try:
-            images = {f"train/{n}.png": picture(n, size=(12, 12)) for n in range(1, 17)} | {"test/1.png": picture(1, size=(12, 12))}
+            images = {f"train/{n}.png": picture(n, size=(12, 12)) for n in range(1, 17)} | {
+                "test/1.png": picture(1, size=(12, 12))
+            }
             write(Path(folder, "data"), images | {"trainLabels.csv": labels})
             data = podium.open(Path(folder, "data"))
             whole = podium.train(data, "sprint_small", settings=SETTINGS, out=f"{folder}/whole")
@@ -182,7 +184,10 @@ def _params() -> Sequence[bytes]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "net.params")
         named = {"0.weight": torch.ones(4, 3, 3, 3), "0.bias": torch.zeros(4), "1.gamma": torch.ones(4)}
-        kinds = {f"{place}.weight": torch.ones(2, 2, dtype=kind) for place, kind in enumerate((torch.float16, torch.uint8, torch.bool))}
+        kinds = {
+            f"{place}.weight": torch.ones(2, 2, dtype=kind)
+            for place, kind in enumerate((torch.float16, torch.uint8, torch.bool))
+        }
         for arrays in (named, kinds, {f"arg:{name}": array for name, array in named.items()}):
             write_params(path, arrays)
             found.append(path.read_bytes())
@@ -207,15 +212,27 @@ def _as_params(work: Path, data: bytes) -> object:
 
 
 def _in_run(name: str, share: float, focus: int | None = None) -> Reader:
-    return Reader(f"run, {name}", share, partial(_file, name), partial(_as_file, name), focus=focus, prepare=prepare, keeps=True)
+    return Reader(
+        f"run, {name}", share, partial(_file, name), partial(_as_file, name), focus=focus, prepare=prepare, keeps=True
+    )
 
 
 READERS = (
     _in_run("manifest.json", 10),
     _in_run("recipe.toml", 6),
     _in_run("metrics.jsonl", 6),
-    Reader("run, model.safetensors", 1.2, partial(_file, "model.safetensors"), _as_model, focus=6000, prepare=prepare, keeps=True),
-    Reader("run, checkpoint", 1.2, partial(_file, "checkpoint"), _as_checkpoint, focus=9000, prepare=prepare, keeps=True),
+    Reader(
+        "run, model.safetensors",
+        1.2,
+        partial(_file, "model.safetensors"),
+        _as_model,
+        focus=6000,
+        prepare=prepare,
+        keeps=True,
+    ),
+    Reader(
+        "run, checkpoint", 1.2, partial(_file, "checkpoint"), _as_checkpoint, focus=9000, prepare=prepare, keeps=True
+    ),
     Reader("run, hold_out.safetensors", 6, partial(_file, "hold_out.safetensors"), _as_hold_out),
     Reader("weights of torch", 5, _torch_files, partial(_weights, "net.pth")),
     Reader("weights, safetensors", 5, _safetensors, partial(_weights, "net.safetensors")),

@@ -32,7 +32,11 @@ def written() -> dict[str, bytes]:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["PODIUM_CACHE"] = f"{folder}/cache"
         try:
-            images = {f"{part}/{n}.png": picture(n) for part, count in (("train", 4), ("test", 2)) for n in range(1, count + 1)}
+            images = {
+                f"{part}/{n}.png": picture(n)
+                for part, count in (("train", 4), ("test", 2))
+                for n in range(1, count + 1)
+            }
             write(Path(folder, "data"), images | {"trainLabels.csv": LABELS, "sampleSubmission.csv": SAMPLE})
             write_shards(podium.open(Path(folder, "data")), Path(folder, "out"))
         finally:
@@ -52,7 +56,9 @@ def _as_part(name: str, work: Path, data: bytes) -> object:
     split = index["splits"]["train"]
     told = split["table"] if name == "train.safetensors" else split["shards"][0]
     told["num_bytes"], told["sha256"] = max(1, len(data)), hashlib.sha256(data).hexdigest()
-    return read_all(write(work / "shards", written() | {name: data, "index.json": json.dumps(index).encode()}), image_size=4)
+    return read_all(
+        write(work / "shards", written() | {name: data, "index.json": json.dumps(index).encode()}), image_size=4
+    )
 
 
 # ---- others' shards
@@ -60,8 +66,19 @@ def _as_part(name: str, work: Path, data: bytes) -> object:
 
 def _webdatasets() -> Sequence[bytes]:
     pairs = {f"{n:04}.{kind}": data for n in range(3) for kind, data in (("png", picture(n)), ("cls", b"%d" % (n % 2)))}
-    jsons = {f"a/{n}.{kind}": data for n in range(3) for kind, data in (("jpg", picture(n, "JPEG")), ("json", b'{"label": "cat"}'))}
-    odd = {"x.png": picture(1), "x.cls": b"[" * 2000, "y.json": b"[" * 5000, "y.png": b"", "../z.png": picture(2), "z.cls": b"\xff"}
+    jsons = {
+        f"a/{n}.{kind}": data
+        for n in range(3)
+        for kind, data in (("jpg", picture(n, "JPEG")), ("json", b'{"label": "cat"}'))
+    }
+    odd = {
+        "x.png": picture(1),
+        "x.cls": b"[" * 2000,
+        "y.json": b"[" * 5000,
+        "y.png": b"",
+        "../z.png": picture(2),
+        "z.cls": b"\xff",
+    }
     return [tar_of(pairs), tar_of(jsons), tar_of(odd), tar_of(pairs | {"0001.seg.png": picture(4), "readme": b"words"})]
 
 
@@ -81,7 +98,9 @@ def parquets() -> Sequence[bytes]:
     features = {"image": {"_type": "Image"}, "label": {"names": ["cat", "dog"], "_type": "ClassLabel"}}
     about = {"huggingface": json.dumps({"info": {"features": features}})}
     numbers = arrow.table({"image": images, "label": [0, 1, 0, 1, 0, 1]}).replace_schema_metadata(about)
-    words = arrow.table({"image": arrow.array([picture(n) for n in range(6)]), "label": ["cat", "dog"] * 3, "id": list("abcdef")})
+    words = arrow.table(
+        {"image": arrow.array([picture(n) for n in range(6)]), "label": ["cat", "dog"] * 3, "id": list("abcdef")}
+    )
     found = []
     for table, options in (
         (numbers, {}),
@@ -123,7 +142,11 @@ def _pack() -> dict[str, bytes]:
             os.environ.pop("PODIUM_CACHE")
             if before is not None:
                 os.environ["PODIUM_CACHE"] = before
-        place = next(path for path in Path(folder, "cache", "packs").iterdir() if len(json.loads((path / "ids.json").read_text())) == 4)
+        place = next(
+            path
+            for path in Path(folder, "cache", "packs").iterdir()
+            if len(json.loads((path / "ids.json").read_text())) == 4
+        )
         return {path.name: path.read_bytes() for path in place.iterdir()}
 
 
@@ -145,12 +168,23 @@ def _as_pack(name: str, work: Path, data: bytes) -> object:
 
 READERS = (
     Reader("shards, index.json", 6, lambda: [written()["index.json"]], _as_index),
-    Reader("shards, table", 5, lambda: [written()["train.safetensors"]], partial(_as_part, "train.safetensors"), focus=1500),
-    Reader("shards, tar", 3, lambda: [written()["train-000000.tar"]], partial(_as_part, "train-000000.tar"), mended_tar),
+    Reader(
+        "shards, table", 5, lambda: [written()["train.safetensors"]], partial(_as_part, "train.safetensors"), focus=1500
+    ),
+    Reader(
+        "shards, tar", 3, lambda: [written()["train-000000.tar"]], partial(_as_part, "train-000000.tar"), mended_tar
+    ),
     Reader("WebDataset tar", 5, _webdatasets, _as_webdataset, mended_tar),
     Reader("Parquet", 8, parquets, _as_parquet),
     *(
-        Reader(f"cache, {name}", 2, lambda name=name: [_pack()[name]], partial(_as_pack, name), prepare=_prepare_pack, keeps=True)
+        Reader(
+            f"cache, {name}",
+            2,
+            lambda name=name: [_pack()[name]],
+            partial(_as_pack, name),
+            prepare=_prepare_pack,
+            keeps=True,
+        )
         for name in ("pixels.npy", "ids.json", "pack.json", "hashes.npy")
     ),
 )

@@ -81,7 +81,14 @@ def _recipe(work: Path, data: bytes) -> object:
 
 
 def _settings() -> Sequence[bytes]:
-    return [b"epochs=10", b"model=wrn_28_10", b"betas=[0.9, 0.99]", b"flip = 'random'", b"mean=[0.1,0.2,0.3]", b"tta=none"]
+    return [
+        b"epochs=10",
+        b"model=wrn_28_10",
+        b"betas=[0.9, 0.99]",
+        b"flip = 'random'",
+        b"mean=[0.1,0.2,0.3]",
+        b"tta=none",
+    ]
 
 
 def _setting(_: Path, data: bytes) -> object:
@@ -90,13 +97,17 @@ def _setting(_: Path, data: bytes) -> object:
     return load_recipe("sprint", [data.decode("utf-8", "surrogateescape")])
 
 
-def _keeping(name: str, share: float, seeds: Callable[[], Sequence[bytes]], read: Callable[[Path, bytes], object]) -> Reader:
+def _keeping(
+    name: str, share: float, seeds: Callable[[], Sequence[bytes]], read: Callable[[Path, bytes], object]
+) -> Reader:
     return Reader(name, share, seeds, read, prepare=_prepare, keeps=True)
 
 
 READERS = (
     _keeping("labels CSV", 8, _labels, partial(_table, "trainLabels.csv", {"sampleSubmission.csv": SAMPLE})),
-    _keeping("sample submission CSV", 6, _samples, partial(_table, "sampleSubmission.csv", {"trainLabels.csv": LABELS})),
+    _keeping(
+        "sample submission CSV", 6, _samples, partial(_table, "sampleSubmission.csv", {"trainLabels.csv": LABELS})
+    ),
     Reader("CSV of paths", 6, _lists, _listed, prepare=_prepare_listed, keeps=True),
     Reader("recipe", 8, _recipes, _recipe),
     Reader("--set", 6, _settings, _setting),

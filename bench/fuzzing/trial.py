@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import time
@@ -80,6 +81,7 @@ class Trier:
         if reader.prepare is not None:
             reader.prepare(guard.work)
         gc.collect()
+        ctypes.CDLL(None).malloc_trim(0)  # or memory that is free already would be taken unnoticed
         self._base = peak_bytes(reset=True)
 
     def tried(self, numbers: range, begins: Callable[[int], None]) -> Tally:
@@ -102,17 +104,26 @@ class Trier:
                 outcome = "read well"
             except (PodiumError, Said) as error:
                 outcome = type(error).__name__
-                if (text := str(error)).count("\n") > 1 or len(text) > LONGEST_MESSAGE or not text or "Traceback" in text:
+                if (
+                    (text := str(error)).count("\n") > 1
+                    or len(text) > LONGEST_MESSAGE
+                    or not text
+                    or "Traceback" in text
+                ):
                     found.append(("message", f"{outcome} at {_place_of(error)}", text[:3000]))
             except BaseException as error:  # noqa: BLE001  # whatever it is, it is a finding
                 outcome = "other exception"
                 place = _place_of(error)
-                found.append(("exception", f"{type(error).__name__} at {place}", "".join(traceback.format_exception(error))))
+                found.append(
+                    ("exception", f"{type(error).__name__} at {place}", "".join(traceback.format_exception(error)))
+                )
         found += [("outside", complaint, "") for complaint in self._guard.complaints()]
         found += [("litter", what, "") for what in self._litter()]
         over = peak_bytes() - self._base
         if over > BOUND_BYTES:
-            found.append(("memory", f"{self._reader.name} takes more than {BOUND_BYTES >> 20} MiB", f"{over >> 20} MiB"))
+            found.append(
+                ("memory", f"{self._reader.name} takes more than {BOUND_BYTES >> 20} MiB", f"{over >> 20} MiB")
+            )
         if not self._reader.keeps:
             self._guard.tidy()
         seconds = time.process_time() - began
@@ -133,7 +144,10 @@ class Trier:
                 with os.scandir(folder) as entries:
                     names = [entry.name for entry in entries]
                 odd = [name for name in names if name.startswith("building-") or (name[0] == "." and name != ".lock")]
-                found += [f"left in {folder.name}: a half-built {'folder' if (folder / one).is_dir() else 'file'}" for one in odd]
+                found += [
+                    f"left in {folder.name}: a half-built {'folder' if (folder / one).is_dir() else 'file'}"
+                    for one in odd
+                ]
         return found
 
 

@@ -44,7 +44,9 @@ class _Worker:
         self.home = Path(tempfile.mkdtemp(prefix="podium-fuzz-"))
         self.now = _fork.RawValue(c_int64, -1)
         self.pipe, theirs = _fork.Pipe()
-        self.process = _fork.Process(target=_work, args=(theirs, self.now, self.home, readers, seeds, seed), daemon=True)
+        self.process = _fork.Process(
+            target=_work, args=(theirs, self.now, self.home, readers, seeds, seed), daemon=True
+        )
         self.process.start()
         theirs.close()
         self.job: Job | None = None

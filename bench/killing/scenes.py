@@ -160,9 +160,14 @@ class Training(Scene):
             self.expect(False, f"the run can't be opened: {error}")
             return
         if run.is_finished:
-            self.expect(content_of(run.model_path) == self._expected["model"], "a model is there, and isn't the whole right one")
+            self.expect(
+                content_of(run.model_path) == self._expected["model"], "a model is there, and isn't the whole right one"
+            )
         if run.hold_out_path.exists():
-            self.expect(content_of(run.hold_out_path) == self._expected["hold_out"], "predictions are there, and not the right ones")
+            self.expect(
+                content_of(run.hold_out_path) == self._expected["hold_out"],
+                "predictions are there, and not the right ones",
+            )
         if "hold_out" in run.manifest:
             self.expect(run.hold_out_path.exists(), "figures without the predictions that they are of")
 
@@ -244,10 +249,15 @@ class Opening(Scene):
         self._answer.unlink(missing_ok=True)
         again = lived(self.task, self.watched)
         self.expect(not again.error, f"can't be opened after a kill: {again.error}")
-        self.expect(self._answer.exists() and self._answer.read_text() == self._expected, "other images after a kill than without")
+        self.expect(
+            self._answer.exists() and self._answer.read_text() == self._expected,
+            "other images after a kill than without",
+        )
         left = [name for name in odd_ones(self.watched) if not name.startswith("hashes/")]
         self.expect(not left, f"left in the cache: {left}")
-        self.expect(self._count() == self._num_files, f"{self._count()} files in packs, {self._num_files} without kills")
+        self.expect(
+            self._count() == self._num_files, f"{self._count()} files in packs, {self._num_files} without kills"
+        )
         self._turn += 1
         if self._turn % 2:
             shutil.rmtree(self.watched)
@@ -281,7 +291,17 @@ class Submission(Scene):
         os.environ["PODIUM_CACHE"] = str(self.watched / "cache")
         from podium.cli import main
 
-        sys.argv = ["podium", "submit", str(self._run), "--data", str(self._data), "-o", str(self._path), "--threads", "1"]
+        sys.argv = [
+            "podium",
+            "submit",
+            str(self._run),
+            "--data",
+            str(self._data),
+            "-o",
+            str(self._path),
+            "--threads",
+            "1",
+        ]
         main()
 
     def learn(self) -> Death:

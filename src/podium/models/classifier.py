@@ -61,9 +61,13 @@ class Preprocessing:
             name: value if isinstance(value, bool) else tuple(value) for name, value in values.items()
         }
         found = Preprocessing(**typed)
-        if not all(isinstance(name, str) for name in found.classes) or not 2 <= len(set(found.classes)) == len(found.classes):
+        if not all(isinstance(name, str) for name in found.classes) or not 2 <= len(set(found.classes)) == len(
+            found.classes
+        ):
             raise ValueError("its classes aren't two different names or more")
-        if len(found.image_size) != 2 or not all(type(side) is int and 1 <= side <= _MAX_SIDE for side in found.image_size):
+        if len(found.image_size) != 2 or not all(
+            type(side) is int and 1 <= side <= _MAX_SIDE for side in found.image_size
+        ):
             raise ValueError("its images' size can't be")
         for numbers in (found.mean, found.std):
             if len(numbers) != 3 or not all(type(one) in (int, float) and abs(one) < _MAX_NUMBER for one in numbers):

@@ -97,7 +97,9 @@ def _state(values: dict[str, Any]) -> State:
     counts, numbers = (state.step, state.num_seen), (state.loss_sum, state.num_hits, state.train_seconds)
     if not all(type(count) is int and 0 <= count < 1 << 53 for count in counts):
         raise ValueError("its steps can't be")
-    if not all(type(number) in (int, float) for number in [*numbers, *(one for share in state.shares for one in share)]):
+    if not all(
+        type(number) in (int, float) for number in [*numbers, *(one for share in state.shares for one in share)]
+    ):
         raise ValueError("its sums are no numbers")
     return state
 
