@@ -92,7 +92,7 @@ def test_any_value_anywhere_is_refused_or_can_be_listed(run, path, value):
         Run.open(run.path)
     except RunError as error:
         assert row.state == "damaged"
-        assert str(error).count("\n") <= 1
+        assert str(error).count("\n") <= 1  # noqa: PT017
     else:
         assert row.state == "unfinished" or "imported" in path
         assert row.accuracy is None or isinstance(row.accuracy, int | float)

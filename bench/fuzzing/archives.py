@@ -130,7 +130,7 @@ def tars(count: int = 120) -> list[bytes]:
                 if name in HOSTILE and rng.random() < 0.5:
                     info.type = rng.choice((tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE))
                     info.linkname = rng.choice(("../../canary", "/etc/passwd", "train/1.png", "."))
-                    data = b""
+                    data = b""  # noqa: PLW2901
                 if rng.random() < 0.2:
                     info.pax_headers = {
                         rng.choice(("path", "size", "GNU.sparse.realsize")): rng.choice(("9" * 30, "../x"))

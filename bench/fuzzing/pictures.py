@@ -85,8 +85,9 @@ def read(_: Path, data: bytes) -> object:
     try:
         (together,) = decode_all([data], ["a member"])
     except ImageError as error:
-        assert alone is None, "refused among others, and not alone"
-        assert str(error) == said, "refused otherwise among others"
+        again = str(error)
+        if alone is not None or again != said:
+            raise AssertionError("refused among others, and not so alone") from error
         raise
     assert alone is not None, "refused alone, and not among others"
     assert alone.tobytes() == together.tobytes(), "other pixels among others than alone"

@@ -23,7 +23,8 @@ class Reader:
     Attributes:
         name: of the reader.
         share: of all inputs; the shares are relative to each other.
-        seeds: makes the files that are changed, in the process that forks the others. The first is valid, and read well.
+        seeds: makes the files that are changed, in the process that forks the others. The first is valid, and is read
+            well.
         read: puts an input into a folder, with what belongs beside it, and reads it. What it raises is judged.
         repair: as of `mutated`.
         focus: as of `mutated`.

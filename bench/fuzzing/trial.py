@@ -111,7 +111,7 @@ class Trier:
                     or "Traceback" in text
                 ):
                     found.append(("message", f"{outcome} at {_place_of(error)}", text[:3000]))
-            except BaseException as error:  # noqa: BLE001  # whatever it is, it is a finding
+            except BaseException as error:  # whatever it is, it is a finding
                 outcome = "other exception"
                 place = _place_of(error)
                 found.append(

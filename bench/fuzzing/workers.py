@@ -127,7 +127,7 @@ def _news(worker: _Worker) -> tuple[Tally | None, str | None]:
 
 
 def _mourn(worker: _Worker, fault: str, readers: Sequence[Reader], on_done: Callable[[Tally], None]) -> Job | None:
-    """Notes the input at which a worker was lost; returns what it hadn't tried. What it had is lost, and tried again."""
+    """Notes the input at which a worker was lost; returns what it hadn't tried yet."""
     job, number = worker.job, worker.now.value
     assert job is not None
     words = worker.end()
@@ -172,7 +172,7 @@ def _work(
             pipe.send(trier.tried(job.numbers, begins))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         os._exit(0)
-    except BaseException:  # noqa: BLE001  # of the bench itself
+    except BaseException:  # of the bench itself
         import traceback
 
         traceback.print_exc(file=crash)

@@ -126,6 +126,6 @@ def _be_victim(task: Task, watched: Path, tell: int, at_change: int | None) -> N
     except SystemExit as error:
         status = error.code if isinstance(error.code, int) else 1
         os.write(tell, b"\nexit " + str(error.code).encode())
-    except BaseException:  # noqa: BLE001  # whatever it is, it is told
+    except BaseException:  # whatever it is, it is told
         os.write(tell, b"\n" + traceback.format_exc().encode()[-4000:])
     os._exit(status)

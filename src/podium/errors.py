@@ -45,8 +45,9 @@ _CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u
 class PodiumError(Exception):
     """Something that the user can mend. Base of all errors that podium raises on purpose.
 
-    Names, labels and keys of strangers stand in messages: characters that would steer a terminal are written as escapes,
-    and what is left of a message of absurd length is its beginning, which says where, and its end, which says what to do.
+    Names, labels and keys of strangers stand in messages: characters that would steer a terminal are written as
+    escapes, and what is left of a message of absurd length is its beginning, which says where, and its end, which says
+    what to do.
 
     Args:
         message: one or two lines.

@@ -39,7 +39,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             loaded: object = safetensors.torch.load_file(path)
         elif not is_bounded(path):
             raise WeightsError(
-                f"{path} is compressed, or asks for memory that its bytes don't fill, so torch didn't save weights so.\n"
+                f"{path} is compressed, or asks for memory that its bytes don't fill: torch saves no weights so.\n"
                 "Save the network's state_dict alone, best as safetensors."
             )
         else:
