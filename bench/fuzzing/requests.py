@@ -83,11 +83,9 @@ def _post(kind: bytes, _: Path, data: bytes) -> object:
     told: dict[str, Any] = {"body": b""}
 
     async def receive() -> dict[str, Any]:
-        return (
-            {"type": "http.request", "body": coming.pop(0), "more_body": bool(coming)}
-            if coming
-            else {"type": "http.disconnect"}
-        )
+        if not coming:
+            await asyncio.Event().wait()  # a client that waits for its answer
+        return {"type": "http.request", "body": coming.pop(0), "more_body": bool(coming)}
 
     async def send(message: dict[str, Any]) -> None:
         if message["type"] == "http.response.start":
