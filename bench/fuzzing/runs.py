@@ -23,7 +23,9 @@ SETTINGS = {"epochs": 1.0, "batch_size": 4, "hold_out": 0.25, "precision": "fp32
 def run_files() -> dict[str, bytes]:
     """A finished run of the smallest kind, and as `checkpoint` what an unfinished one of it goes on from."""
     import podium
+    from podium import runtime
 
+    ready = runtime.prepare("fp32", num_threads=1)
     labels = b"id,label\n" + b"".join(b"%d,%s\n" % (n, (b"cat", b"dog")[n % 2]) for n in range(1, 17))
     before = os.environ.get("PODIUM_CACHE")
     with tempfile.TemporaryDirectory() as folder:
@@ -34,8 +36,9 @@ def run_files() -> dict[str, bytes]:
             }
             write(Path(folder, "data"), images | {"trainLabels.csv": labels})
             data = podium.open(Path(folder, "data"))
-            whole = podium.train(data, "sprint_small", settings=SETTINGS, out=f"{folder}/whole")
-            cut = podium.train(data, "sprint_small", settings=SETTINGS, out=f"{folder}/cut", should_stop=lambda: True)
+            given = {"settings": SETTINGS, "runtime": ready}
+            whole = podium.train(data, "sprint_small", out=f"{folder}/whole", **given)
+            cut = podium.train(data, "sprint_small", out=f"{folder}/cut", should_stop=lambda: True, **given)
             files = {path.name: path.read_bytes() for path in whole.path.iterdir() if path.suffix != ".html"}
             return files | {"checkpoint": cut.checkpoint_path.read_bytes()}
         finally:

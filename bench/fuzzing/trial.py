@@ -80,8 +80,7 @@ class Trier:
         os.environ["PODIUM_CACHE"] = str(guard.work / "cache")
         if reader.prepare is not None:
             reader.prepare(guard.work)
-        gc.collect()
-        ctypes.CDLL(None).malloc_trim(0)  # or memory that is free already would be taken unnoticed
+        _trim()
         self._base = peak_bytes(reset=True)
 
     def tried(self, numbers: range, begins: Callable[[int], None]) -> Tally:
@@ -121,6 +120,7 @@ class Trier:
         found += [("litter", what, "") for what in self._litter()]
         over = peak_bytes() - self._base
         if over > BOUND_BYTES:
+            _trim()
             found.append(
                 ("memory", f"{self._reader.name} takes more than {BOUND_BYTES >> 20} MiB", f"{over >> 20} MiB")
             )
@@ -149,6 +149,12 @@ class Trier:
                     for one in odd
                 ]
         return found
+
+
+def _trim() -> None:
+    """Gives free memory back: what is taken of it again would go unnoticed, or what is kept be laid to the next input."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
 
 
 def _place_of(error: BaseException) -> str:
