@@ -5,8 +5,8 @@
 Each reader gets its share of the inputs, through the function that a user calls. An input is a small valid file, or a
 hostile one, changed a few times (bits, lengths, chunks, splices of two, names that climb out), its checksums mended
 half of the time. It must be read well, or refused by a PodiumError of a line or two. Everything else is a finding, and
-its input is kept in bench/fuzz-findings. The same seed makes the same changes, to files that may hold times or the order
-of a hash. Linux only.
+its input is kept in bench/fuzz-findings. The same seed makes the same changes, to files that may hold times or the
+order of a hash. Linux only.
 """
 
 from __future__ import annotations

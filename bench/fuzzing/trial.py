@@ -152,7 +152,7 @@ class Trier:
 
 
 def _trim() -> None:
-    """Gives free memory back: what is taken of it again would go unnoticed, or what is kept be laid to the next input."""
+    """Gives free memory back: taken again it would go unnoticed, kept it would be laid to the next input."""
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
 
