@@ -18,6 +18,7 @@ import itertools
 import json
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -33,6 +34,8 @@ from podium.manifest import check_manifest, check_metrics
 from podium.recipe import Recipe
 
 __all__ = ["Run"]
+
+_BUILDING, _STALE_SECONDS = ".new-run-", 24 * 3600.0
 
 
 class Run:
@@ -78,7 +81,8 @@ class Run:
         parent = folder.parent if folder is not None else Path("runs")
         with storage_errors(folder or parent):
             parent.mkdir(parents=True, exist_ok=True)
-            building = Path(tempfile.mkdtemp(prefix=".new-run-", dir=parent))
+            _sweep(parent)
+            building = Path(tempfile.mkdtemp(prefix=_BUILDING, dir=parent))
             try:
                 building.chmod(0o755)
                 run = Run(building, recipe, manifest)
@@ -229,6 +233,14 @@ class Run:
             return
         kept = [line for line in self.metrics() if line["step"] <= step]
         write_atomically(self.metrics_path, "".join(json.dumps(line) + "\n" for line in kept))
+
+
+def _sweep(parent: Path) -> None:
+    """Takes away runs that killed processes had begun to make, and no running one can still be making."""
+    for folder in parent.glob(f"{_BUILDING}*"):
+        with suppress(OSError):
+            if folder.stat().st_mtime < time.time() - _STALE_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _rename(building: Path, folder: Path) -> Path:
