@@ -23,7 +23,7 @@ ROOMS = [
     "api",
     "cli",
 ]  # from left to right
-COMMON = {"builtin", "errors", "files", "limits", "recipe", "run", "runtime", "standings", "world"}
+COMMON = {"builtin", "errors", "files", "limits", "manifest", "recipe", "run", "runtime", "standings", "world"}
 
 
 def imported_parts(path: Path) -> set[str]:

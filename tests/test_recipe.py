@@ -135,3 +135,41 @@ def test_few_images_get_the_small_recipe():
 def test_tricks_that_cannot_be(settings, complaint):
     with pytest.raises(RecipeError, match=complaint):
         load_recipe("sprint_small").with_settings(settings)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("epochs = " + "1" * 5000, "no valid TOML"),  # Python reads no number of so many digits
+        ("epochs = 0x" + "f" * 5000, "a number of absurd length"),  # nor writes one
+        ("epochs = 1e400", "epochs = inf"),
+        (f"epochs = {10**400}", "epochs"),
+        ("batch_size = 9007199254740993", "batch_size"),
+        ("betas = " + "[" * 5000, "no valid TOML"),
+        ('"a\\nb\\u001b" = 1', r"unknown key 'a\\nb\\x1b'"),
+    ],
+)
+def test_what_python_itself_stumbles_over_is_said(tmp_path, text, complaint):
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(RecipeError, match=complaint) as caught:
+        load_recipe(path)
+    assert str(caught.value).count("\n") <= 1
+
+
+@given(st.text(), st.sampled_from(["epochs", "betas", "flip", "nesterov", "batch_size", ""]))
+def test_any_setting_is_taken_or_refused_in_two_lines(value, key):
+    try:
+        load_recipe("sprint", [f"{key}={value}"])
+    except RecipeError as error:
+        assert str(error).count("\n") <= 1  # noqa: PT017
+
+
+@given(st.binary(max_size=200))
+def test_any_file_is_a_recipe_or_refused(tmp_path_factory, content):
+    path = tmp_path_factory.getbasetemp() / "any.toml"
+    path.write_bytes(content)
+    try:
+        load_recipe(path)
+    except RecipeError as error:
+        assert str(error).count("\n") <= 1  # noqa: PT017

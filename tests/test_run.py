@@ -116,3 +116,11 @@ def test_a_run_that_can_not_be_written_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(StorageError, match="No space left"):
         Run.create(tmp_path / "run", load_recipe("sprint"), dict(MANIFEST))
     assert not list(tmp_path.iterdir())
+
+
+def test_what_a_killed_process_left_beside_runs_is_taken_away_when_it_is_old(tmp_path):
+    for name in (".new-run-old", ".new-run-new"):
+        (tmp_path / name).mkdir()
+    os.utime(tmp_path / ".new-run-old", (0, 0))
+    Run.create(tmp_path / "run", load_recipe("sprint"), dict(MANIFEST))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".new-run-new", "run"]

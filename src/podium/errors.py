@@ -19,6 +19,8 @@
 Each message is one or two lines: what is wrong, where (file, member, row), and what to do about it.
 """
 
+import re
+
 __all__ = [
     "ArchiveError",
     "DataError",
@@ -37,9 +39,26 @@ __all__ = [
     "WorldError",
 ]
 
+_LONGEST = 2000
+# of C0 and C1, separators of lines, and those that turn the direction of writing; not the line feed
+_CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
 
 class PodiumError(Exception):
-    """Something that the user can mend. Base of all errors that podium raises on purpose."""
+    """Something that the user can mend. Base of all errors that podium raises on purpose.
+
+    Names, labels and keys of strangers stand in messages: characters that would steer a terminal are written as
+    escapes, and what is left of a message of absurd length is its beginning, which says where, and its end, which says
+    what to do.
+
+    Args:
+        message: one or two lines.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        if len(message) > _LONGEST:
+            message = f"{message[: _LONGEST // 2]} … {message[-_LONGEST // 4 :]}"
+        super().__init__(_CONTROLS.sub(lambda found: repr(found[0])[1:-1], message))
 
 
 class DataError(PodiumError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,6 +12,8 @@ from pathlib import Path
 from podium.errors import StorageError
 
 __all__ = ["sha256_of", "storage_errors", "write_atomically"]
+
+_STALE_SECONDS = 3600.0
 
 
 def sha256_of(path: Path) -> str:
@@ -31,6 +34,15 @@ def storage_errors(path: Path) -> Iterator[None]:
         ) from error
 
 
+def _sweep(path: Path) -> None:
+    """Takes away what killed processes had begun to write as `path`, and no running one can still be writing."""
+    start, latest = f".{path.name}.", time.time() - _STALE_SECONDS
+    with suppress(OSError), os.scandir(path.parent) as entries:
+        for entry in entries:
+            if entry.name.startswith(start) and entry.name.endswith(".part") and entry.stat().st_mtime < latest:
+                os.unlink(entry.path)  # noqa: PTH108  # it is a string
+
+
 def write_atomically(path: Path, content: bytes | str) -> None:
     """Writes `content` beside `path`, makes it durable, then renames it to `path`.
 
@@ -46,6 +58,7 @@ def write_atomically(path: Path, content: bytes | str) -> None:
                 file.flush()
                 os.fsync(file.fileno())
             beside.replace(path)
+            _sweep(path)
         except BaseException:
             with suppress(OSError):
                 beside.unlink()

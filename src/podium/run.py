@@ -19,6 +19,7 @@ import itertools
 import json
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -30,9 +31,12 @@ from filelock import FileLock, Timeout
 from podium import builtin
 from podium.errors import RecipeError, RunError
 from podium.files import storage_errors, write_atomically
+from podium.manifest import check_manifest, check_metrics
 from podium.recipe import Recipe
 
 __all__ = ["Run"]
+
+_BUILDING, _STALE_SECONDS = ".new-run-", 24 * 3600.0
 
 
 class Run:
@@ -80,7 +84,8 @@ class Run:
         parent = folder.parent if folder is not None else Path("runs")
         with storage_errors(folder or parent):
             parent.mkdir(parents=True, exist_ok=True)
-            building = Path(tempfile.mkdtemp(prefix=".new-run-", dir=parent))
+            _sweep(parent)
+            building = Path(tempfile.mkdtemp(prefix=_BUILDING, dir=parent))
             try:
                 building.chmod(0o755)
                 run = Run(building, recipe, manifest)
@@ -122,10 +127,10 @@ class Run:
         try:
             recipe = Recipe.from_toml((path / "recipe.toml").read_text(encoding="utf-8"), str(path / "recipe.toml"))
             manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
-            _check_manifest(manifest)
+            check_manifest(manifest)
         except RecipeError as error:
             raise RunError(f"{error}\nThe run is damaged, or of another version of podium.") from error
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise RunError(f"{path} is damaged: {error}. Copy the run anew, or train again.") from error
         return Run(path, recipe, manifest)
 
@@ -220,9 +225,12 @@ class Run:
             return []
         try:
             lines = self.metrics_path.read_text(encoding="utf-8").splitlines(keepends=True)
-            return [json.loads(line) for line in lines if line.endswith("\n")]
-        except (OSError, ValueError) as error:
+            found = [json.loads(line) for line in lines if line.endswith("\n")]
+            for line in found:
+                check_metrics(line)
+        except (OSError, ValueError, RecursionError) as error:
             raise RunError(f"{self.metrics_path} is damaged: {error}. Take it out; the run does without.") from error
+        return found
 
     def rewind_metrics(self, step: int) -> None:
         """Drops the lines after `step`, which a resumed training writes again. Raises StorageError."""
@@ -234,20 +242,12 @@ class Run:
             self.on_metrics(None)
 
 
-def _check_manifest(manifest: object) -> None:
-    """Raises ValueError unless everything is there that the rooms read."""
-    needed = {
-        "seed": (),
-        "data": ("name", "path", "fingerprint", "classes", "image_size", "resized_to"),
-        "split": ("num_train", "num_hold_out"),
-        "hardware": ("device", "precision", "num_threads"),
-    }
-    for key, parts in needed.items():
-        if not isinstance(manifest, dict) or key not in manifest:
-            raise ValueError(f"manifest.json lacks {key}")
-        for part in parts:
-            if not isinstance(manifest[key], dict) or part not in manifest[key]:
-                raise ValueError(f"manifest.json lacks {key}.{part}")
+def _sweep(parent: Path) -> None:
+    """Takes away runs that killed processes had begun to make, and no running one can still be making."""
+    for folder in parent.glob(f"{_BUILDING}*"):
+        with suppress(OSError):
+            if folder.stat().st_mtime < time.time() - _STALE_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _rename(building: Path, folder: Path) -> Path:

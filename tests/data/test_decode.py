@@ -8,6 +8,7 @@ from PIL import Image
 
 from podium.data import decode as decode_module
 from podium.data.decode import decode
+from podium.data.jpeg import read_header
 from podium.errors import ImageError
 
 
@@ -145,3 +146,17 @@ def test_damage_gives_pixels_or_an_image_error(data):
         assert decode(bytes(content), "x").shape[2] == 3
     except ImageError as error:
         assert str(error).startswith("x: ")  # noqa: PT017
+
+
+def test_a_jpeg_that_is_scanned_absurdly_often_is_refused(monkeypatch):
+    buffer = io.BytesIO()
+    Image.fromarray(np.zeros((16, 16, 3), np.uint8)).save(buffer, "JPEG", progressive=True)
+    whole = buffer.getvalue()
+    assert decode(whole, "x").shape == (16, 16, 3)
+    scan = whole.index(b"\xff\xda")
+    first = whole[scan : scan + 2 + int.from_bytes(whole[scan + 2 : scan + 4], "big")]
+    many = whole[:scan] + (first + b"\0") * 501 + b"\xff\xd9"
+    assert read_header(whole) is not None
+    assert read_header(many) is None
+    with pytest.raises(ImageError, match="scanned more than 500 times"):
+        decode(many, "x")

@@ -240,3 +240,33 @@ def test_pooled_hold_outs_must_agree():
         pooled([first, of_hold_out(["1"], [1], [[0.2, 0.8]])])
     with pytest.raises(RunError, match="different classes"):
         pooled([first, replace(first, classes=("a", "c"))])
+
+
+@given(st.data())
+def test_what_is_kept_is_read_as_it_was_or_not_at_all(tmp_path_factory, data):
+    path = tmp_path_factory.getbasetemp() / "kept.safetensors"
+    whole = of_hold_out(["1", "2", "3"], [0, 1, 0], [[0.2, 0.8], [0.6, 0.4], [0.5, 0.5]])
+    whole.save(path)
+    content = path.read_bytes()
+    at = data.draw(st.integers(0, len(content) - 1))
+    bit = data.draw(st.integers(-1, 7))
+    path.write_bytes(content[:at] if bit < 0 else content[:at] + bytes([content[at] ^ 1 << bit]) + content[at + 1 :])
+    try:
+        found = Predictions.load(path)
+    except RunError as error:
+        assert str(error).count("\n") <= 1  # noqa: PT017
+    else:
+        assert found.logits.shape == (len(found.ids), len(found.classes)) == (3, 2)
+        assert found.logits.dtype == np.float32
+        assert found.labels is None or set(found.labels.tolist()) <= {0, 1}
+
+
+@pytest.mark.parametrize("labels", [[0, 1, 2], [0, -1, 0], [0, 1]])
+def test_labels_of_no_class_are_refused(tmp_path, labels):
+    import safetensors.numpy
+
+    tensors = {"logits": np.zeros((3, 2), np.float32), "labels": np.array(labels)}
+    header = {"ids": '["1", "2", "3"]', "classes": '["a", "b"]'}
+    (tmp_path / "p.safetensors").write_bytes(safetensors.numpy.save(tensors, metadata=header))
+    with pytest.raises(RunError, match="one class for each image"):
+        Predictions.load(tmp_path / "p.safetensors")

@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -72,3 +73,48 @@ def test_preprocessing_says_that_it_crops_only_where_it_does():
     assert [Preprocessing.from_json(one.to_json()) for one in (plain, crops)] == [plain, crops]
     with pytest.raises(ValueError, match="no table"):
         Preprocessing.from_json("[1, 2]")
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("classes", ["a"]),
+        ("classes", ["a", "a"]),
+        ("classes", ["a", 1]),
+        ("image_size", [12]),
+        ("image_size", [12, 10**9]),
+        ("image_size", [12, 12.0]),
+        ("mean", [0.1, 0.2]),
+        ("mean", [0.1, 0.2, "0"]),
+        ("mean", [0.1, 0.2, float("nan")]),
+        ("std", [1, 1, 0]),
+        ("std", [1, 1, -1]),
+        ("std", 1),
+        ("more", 1),
+    ],
+)
+def test_preprocessing_that_cannot_be_is_refused(part, value):
+    text = json.dumps(json.loads(PREPROCESSING.to_json()) | {part: value})
+    with pytest.raises((ValueError, TypeError)):
+        Preprocessing.from_json(text)
+
+
+def test_a_file_for_a_million_classes_is_refused_before_they_take_memory(classifier, tmp_path, monkeypatch):
+    many = replace(PREPROCESSING, classes=tuple(map(str, range(10_000))))
+    path = tmp_path / "model.safetensors"
+    Classifier("sprint", classifier.network, many).save(path)
+    monkeypatch.setattr(models.registry, "create", None)
+    with pytest.raises(RunError, match="for other classes"):
+        Classifier.load(path)
+
+
+def test_an_error_without_words_is_said_by_its_name(classifier, tmp_path, monkeypatch):
+    path = tmp_path / "model.safetensors"
+    classifier.save(path)
+
+    def fail(*_, **__):
+        raise AssertionError
+
+    monkeypatch.setattr(models.registry, "create", fail)
+    with pytest.raises(RunError, match="is damaged: AssertionError"):
+        Classifier.load(path)

@@ -1,6 +1,7 @@
 """Weights that others trained: files as people have them, and files that aren't any."""
 
 import pickle
+import zipfile
 
 import pytest
 import safetensors.torch
@@ -136,3 +137,50 @@ def test_every_models_head_is_found(entry):
     with torch.device("meta"):
         network = models.create(entry.name, 13, (32, 32))
     assert network.get_submodule(head_name(network)).out_features == 13
+
+
+LEGACY = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.\x80\x02"  # how torch's old files begin
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        LEGACY + b"X",  # within a length
+        LEGACY + b"}.\x80\x02R.",  # calls with an empty stack
+        LEGACY + b"}.\x80\x02(cargparse\nNamespace\n.",
+        b"\x80\x02" + b"(" * 5000,
+    ],
+)
+def test_whatever_torch_raises_on_a_damaged_file_is_said(tmp_path, content):
+    path = tmp_path / "w.pth"
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match="damaged"):
+        read_weights(path)
+
+
+def zip_of(path, members, method):
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+
+
+@pytest.mark.parametrize("call", [b"cbuiltins\nbytearray\n", b"c__builtin__\nbytearray\n"])
+def test_a_file_that_asks_for_memory_is_refused_before_torch_reads_it(tmp_path, monkeypatch, call):
+    monkeypatch.setattr(torch, "load", None)
+    program = b"\x80\x02" + call + b"\x8a\x05\0\0\0\0\x02\x85R."
+    zip_of(tmp_path / "new.pth", {"net/data.pkl": program, "net/version": b"3\n"}, zipfile.ZIP_STORED)
+    (tmp_path / "old.pth").write_bytes(LEGACY + b"}." + program)
+    for name in ("new.pth", "old.pth"):
+        with pytest.raises(WeightsError, match="asks for memory"):
+            read_weights(tmp_path / name)
+
+
+def test_a_compressed_file_is_refused_before_torch_reads_it(donor, tmp_path, monkeypatch):
+    torch.save({"x": torch.zeros(1000)}, tmp_path / "w.pth")
+    assert read_weights(tmp_path / "w.pth").keys() == {"x"}
+    with zipfile.ZipFile(tmp_path / "w.pth") as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    zip_of(tmp_path / "small.pth", members, zipfile.ZIP_DEFLATED)
+    monkeypatch.setattr(torch, "load", None)
+    with pytest.raises(WeightsError, match="is compressed"):
+        read_weights(tmp_path / "small.pth")

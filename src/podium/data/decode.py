@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from podium.data.jpeg import MAX_SCANS, has_too_many_scans
 from podium.data.png import decode_plain
 from podium.errors import ImageError
 
@@ -64,6 +65,10 @@ def decode(data: bytes, where: str, image_size: int | tuple[int, int] | None = N
     if not data:
         raise ImageError(f"{where}: is empty, so no image. Take it out or replace it.")
     try:
+        if has_too_many_scans(data):
+            raise ImageError(
+                f"{where}: is scanned more than {MAX_SCANS} times, so it was made to cost time. Take it out."
+            )
         image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
         if image.width * image.height > MAX_PIXELS:
             raise ImageError(f"{where}: {image.width}x{image.height} pixels; more than {MAX_PIXELS:,} are refused.")

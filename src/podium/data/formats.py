@@ -26,6 +26,7 @@ __all__ = [
 ]
 
 COPY_BYTES = 1 << 20
+MAX_EXTENDED_BYTES = 1 << 16  # of a tar's header that only says a name, as in `tar_index`
 
 
 class ZipArchive(Archive):
@@ -37,7 +38,7 @@ class ZipArchive(Archive):
         with opened_zip(path, label) as archive:
             for info in archive.infolist():
                 name = info.orig_filename
-                if info.is_dir() or not name.startswith(inside):
+                if info.filename.endswith("/") or not name.startswith(inside):  # is_dir fails on empty names
                     continue
                 if stat.S_ISLNK(info.external_attr >> 16):
                     raise self._refuse_link(name)
@@ -117,6 +118,21 @@ class TarArchive(Archive):
                 sink(info.name.removeprefix("./"), data)
 
 
+class _Header(tarfile.TarInfo):
+    """A member's header. Those that only say a name or a size, and are read at once, are bounded."""
+
+    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        is_extended = self.type in (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK) or self._is_pax()
+        if is_extended and self.size > MAX_EXTENDED_BYTES:
+            raise ValueError(f"a header of {self.size:,} bytes")
+        found: tarfile.TarInfo = super()._proc_member(archive)  # type: ignore[misc]
+        return found
+
+    def _is_pax(self) -> bool:
+        """Whether it is a pax header, of one member or of all that follow."""
+        return self.type in (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
+
+
 def tar_entries(path: Path, label: str) -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
     """Each entry of a .tar file, plain or compressed, and the file to read it from before the next is asked for.
 
@@ -124,7 +140,7 @@ def tar_entries(path: Path, label: str) -> Iterator[tuple[tarfile.TarInfo, tarfi
         ArchiveError: it is damaged or cut short.
     """
     try:
-        with tarfile.open(path, "r:*") as archive:
+        with tarfile.open(path, "r:*", tarinfo=_Header) as archive:
             while (info := archive.next()) is not None:
                 archive.members = []  # type: ignore[attr-defined]  # it would keep every header it has passed
                 yield info, archive

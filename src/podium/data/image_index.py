@@ -247,6 +247,6 @@ def _read(place: Path) -> dict[str, Index] | None:
             if not 0 <= columns["container"].min() <= columns["container"].max() < len(containers):
                 return None
             found[part] = _index(columns, containers, tuple(others), num_others)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError):
+    except Exception:  # as in `store`
         return None
     return found

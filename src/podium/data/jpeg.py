@@ -20,9 +20,11 @@ try:
 except ImportError:
     simplejpeg = None
 
-__all__ = ["HAS_TURBO", "Header", "decode_top", "read_header"]
+__all__ = ["HAS_TURBO", "MAX_SCANS", "Header", "decode_top", "has_too_many_scans", "read_header"]
 
 HAS_TURBO = simplejpeg is not None
+
+MAX_SCANS = 500  # a progressive one has ten
 
 _ORIENTATION = 0x0112
 _BASELINE = (0xC0, 0xC1)
@@ -53,7 +55,7 @@ class Header:
 
 def read_header(data: bytes) -> Header | None:
     """The header of a JPEG's bytes; None if it isn't plain, or no JPEG, or doesn't end as one does."""
-    if data[:3] != b"\xff\xd8\xff" or data[-2:] != b"\xff\xd9":
+    if data[:3] != b"\xff\xd8\xff" or data[-2:] != b"\xff\xd9" or has_too_many_scans(data):
         return None
     found, place = None, 2
     while place + 4 <= len(data):
@@ -73,6 +75,11 @@ def read_header(data: bytes) -> Header | None:
             found = Header(height, width, place + 5, marker in _BASELINE)
         place += 2 + length
     return None
+
+
+def has_too_many_scans(data: bytes) -> bool:
+    """Whether a JPEG's bytes go over its pixels absurdly often: each time costs as much, and may take ten bytes."""
+    return data[:2] == b"\xff\xd8" and data.count(b"\xff\xda") > MAX_SCANS  # which stands nowhere else in a scan
 
 
 def decode_top(data: bytes, header: Header, bottom: int, factor: int) -> npt.NDArray[np.uint8] | None:

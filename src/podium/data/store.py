@@ -186,11 +186,28 @@ def _read(place: Path) -> Pack | None:
         about = json.loads((place / "pack.json").read_text())
         ids = json.loads((place / "ids.json").read_text())
         pixels = np.load(place / "pixels.npy", mmap_mode="r", allow_pickle=False)
-        if pixels.shape[0] != len(ids):
-            return None
-        return Pack(pixels, ids, str(about["fingerprint"]), dict(about.get("facts", {})), place)
-    except (OSError, ValueError, KeyError, TypeError):
+        is_sound = (
+            isinstance(ids, list)
+            and all(isinstance(image_id, str) for image_id in ids)
+            and isinstance(pixels, np.ndarray)
+            and pixels.dtype == np.uint8
+            and pixels.ndim == 4
+            and pixels.shape[3] == 3
+            and len(pixels) == len(ids)
+            and _agrees(place, str(about["fingerprint"]), pixels.shape, ids)
+        )
+        return Pack(pixels, ids, str(about["fingerprint"]), dict(about.get("facts", {})), place) if is_sound else None
+    except Exception:  # on damaged files NumPy's reader raises nearly everything: TokenError, SyntaxError, …
         return None
+
+
+def _agrees(place: Path, fingerprint: str, shape: Sequence[int], ids: list[str]) -> bool:
+    """Whether the fingerprint is that of this shape, these ids and the kept hashes; True if those were swept away."""
+    try:
+        hashes = np.load(place / "hashes.npy", allow_pickle=False)
+    except FileNotFoundError:
+        return True
+    return fingerprint == _fingerprint(shape, ids, hashes.tobytes())
 
 
 def _build(

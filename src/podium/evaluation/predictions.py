@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -70,10 +71,30 @@ class Predictions:
             with safetensors.safe_open(path, framework="np") as file:
                 header = file.metadata()
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
-            ids, classes = np.array(json.loads(header["ids"]), dtype=np.str_), tuple(json.loads(header["classes"]))
-            return Predictions(ids, classes, tensors["logits"], tensors.get("labels"))
-        except (safetensors.SafetensorError, OSError, ValueError, KeyError, TypeError, AssertionError) as error:
-            raise RunError(f"{path} can't be read: {error}. `podium evaluate` computes it anew.") from error
+            ids, classes = json.loads(header["ids"]), json.loads(header["classes"])
+            logits, labels = tensors["logits"], tensors.get("labels")
+            _check(ids, classes, logits, labels)
+            return Predictions(np.array(ids, np.str_), tuple(classes), logits, labels)
+        except Exception as error:  # a damaged file can be damaged anyhow
+            reason = str(error).strip().split("\n")[0] or type(error).__name__
+            raise RunError(f"{path} can't be read: {reason}. `podium evaluate` computes it anew.") from error
+
+
+def _check(ids: object, classes: object, logits: npt.NDArray[Any], labels: npt.NDArray[Any] | None) -> None:
+    """Raises ValueError unless they are the parts of one `Predictions`."""
+    for names in (ids, classes):
+        if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+            raise ValueError("its ids or classes are no names")
+    assert isinstance(ids, list)
+    assert isinstance(classes, list)
+    if len(set(classes)) < len(classes):
+        raise ValueError("it names a class twice")
+    if logits.dtype != np.float32 or logits.shape != (len(ids), len(classes)):
+        raise ValueError("its logits aren't one number for each image and class")
+    if labels is not None and (
+        labels.dtype != np.int64 or labels.shape != (len(ids),) or not 0 <= labels.min() <= labels.max() < len(classes)
+    ):
+        raise ValueError("its labels aren't one class for each image")
 
 
 def common_rows(each: Sequence[Predictions]) -> list[npt.NDArray[np.int64]] | None:

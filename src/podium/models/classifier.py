@@ -16,7 +16,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from podium.errors import RunError
+from podium.errors import PodiumError, RunError
 from podium.files import write_atomically
 from podium.models import registry
 from podium.models.blocks import auxiliary_prefixes
@@ -24,6 +24,8 @@ from podium.models.blocks import auxiliary_prefixes
 __all__ = ["Classifier", "Preprocessing"]
 
 _FORMAT = "podium-classifier-1"
+_MAX_SIDE = 4096  # pixels, as of `podium.open`
+_MAX_NUMBER, _MIN_STD = 1e6, 1e-6
 
 
 @dataclass(frozen=True)
@@ -51,14 +53,28 @@ class Preprocessing:
 
     @staticmethod
     def from_json(text: str) -> Preprocessing:
-        """Raises ValueError or TypeError if the text is something else."""
+        """Raises ValueError or TypeError if the text is something else, or says what can't be."""
         values = json.loads(text)
         if not isinstance(values, dict):
             raise ValueError("its preprocessing is no table")
         typed: dict[str, Any] = {
             name: value if isinstance(value, bool) else tuple(value) for name, value in values.items()
         }
-        return Preprocessing(**typed)
+        found = Preprocessing(**typed)
+        if not all(isinstance(name, str) for name in found.classes) or not 2 <= len(set(found.classes)) == len(
+            found.classes
+        ):
+            raise ValueError("its classes aren't two different names or more")
+        if len(found.image_size) != 2 or not all(
+            type(side) is int and 1 <= side <= _MAX_SIDE for side in found.image_size
+        ):
+            raise ValueError("its images' size can't be")
+        for numbers in (found.mean, found.std):
+            if len(numbers) != 3 or not all(type(one) in (int, float) and abs(one) < _MAX_NUMBER for one in numbers):
+                raise ValueError("its mean and std aren't three numbers each")
+        if min(found.std) < _MIN_STD:
+            raise ValueError("its std isn't above 0")
+        return found
 
     def normalize(self, pixels: Tensor) -> Tensor:
         """uint8 (N, 3, H, W) in RGB → float32 of the same shape and memory format."""
@@ -144,10 +160,14 @@ class Classifier(nn.Module):
                 state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
             preprocessing = Preprocessing.from_json(header["preprocessing"])
             form = header.get("form", "auto")  # files of before there were forms lack it
+            if not any(tensor.shape[:1] == (len(preprocessing.classes),) for tensor in state.values()):
+                raise ValueError("its weights are for other classes")  # said before memory is taken for so many
             network = registry.create(header["model"], len(preprocessing.classes), preprocessing.image_size, form=form)
             network.load_state_dict(state)
-        except (safetensors.SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
+        except PodiumError:
+            raise
+        except Exception as error:  # a damaged file can be damaged anyhow
+            reason = str(error).strip().split("\n")[0] or type(error).__name__
             raise RunError(f"{path} is damaged: {reason}.\nTrain again, or copy the run anew.") from error
         classifier = Classifier(header["model"], network, preprocessing, form).eval()
         return classifier.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]

@@ -15,8 +15,9 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from podium.errors import WeightsError
+from podium.errors import PodiumError, WeightsError
 from podium.models.blocks import auxiliary_prefixes
+from podium.models.torch_files import is_bounded
 
 __all__ = ["dims", "fitting_weights", "head_name", "load_weights", "read_weights"]
 
@@ -36,8 +37,15 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             loaded: object = safetensors.torch.load_file(path)
+        elif not is_bounded(path):
+            raise WeightsError(
+                f"{path} is compressed, or asks for memory that its bytes don't fill: torch saves no weights so.\n"
+                "Save the network's state_dict alone, best as safetensors."
+            )
         else:
             loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except PodiumError:
+        raise
     except OSError as error:
         raise WeightsError(f"{path} can't be read: {error.strerror or error}.") from error
     except pickle.UnpicklingError as error:
@@ -45,7 +53,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             f"{path} is damaged, or holds more than tensors, which isn't loaded since it could execute anything.\n"
             "Save the network's state_dict alone, best as safetensors."
         ) from error
-    except (safetensors.SafetensorError, RuntimeError, ValueError, EOFError, KeyError, TypeError) as error:
+    except (
+        Exception
+    ) as error:  # on damaged files torch's reader raises nearly everything: IndexError, AssertionError, …
         raise WeightsError(f"{path} is no file of weights, or damaged. Copy or download it anew.") from error
     for key in _CONTAINERS:
         if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):

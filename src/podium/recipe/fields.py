@@ -238,7 +238,7 @@ class Recipe:
         """
         try:
             values = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
+        except (ValueError, RecursionError) as error:  # ValueError: a number of thousands of digits
             raise RecipeError(f"{where} is no valid TOML: {error}.") from None
         _check_keys(values, where=f"{where}: ")
         try:
@@ -252,7 +252,7 @@ def _check_keys(values: Mapping[str, object], where: str) -> None:
     for key in values:
         if key not in known:
             hint = rules.nearest(key, known) or f"; the keys are: {', '.join(known)}"
-            raise RecipeError(f"{where}unknown key '{key}'{hint}.")
+            raise RecipeError(f"{where}unknown key {key!r}{hint}.")
 
 
 def _toml(value: object) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import difflib
 import itertools
-import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, get_args
@@ -190,6 +189,10 @@ def check_used(recipe: Recipe, settings: Mapping[str, object]) -> None:
                 raise RecipeError(f"{key} would be ignored: it works with {needed} {amount}.")
 
 
+_TOO_LARGE = 1 << 53
+"""From here on a float doesn't count by ones: nothing in a recipe comes near."""
+
+
 def nearest(word: object, known: Iterable[str]) -> str:
     """A hint at the word of `known` that is most like `word`; empty if none is."""
     close = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.5)
@@ -202,14 +205,19 @@ def _is_ascending(first: float, values: Iterable[float]) -> bool:
 
 
 def _value_error(key: str, value: object, wanted: str) -> RecipeError:
-    return RecipeError(f"{key} = {value!r} can't be: it takes {wanted}.")
+    try:
+        shown = repr(value)
+    except ValueError:  # Python writes no number of thousands of digits
+        shown = "a number of absurd length"
+    return RecipeError(f"{key} = {shown[:500]} can't be: it takes {wanted}.")
 
 
 def typed(key: str, value: object, hint: Any) -> object:
     """`value` as the type that the field declares; an int may stand for a float, a list for a tuple."""
-    if hint is float and isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-        return float(value)
-    if hint is int and isinstance(value, int) and not isinstance(value, bool):
+    is_sane = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _TOO_LARGE
+    if hint is float and is_sane:
+        return float(value)  # type: ignore[arg-type]
+    if hint is int and is_sane and isinstance(value, int):
         return value
     if hint in (str, bool) and isinstance(value, hint):
         return value

@@ -93,5 +93,5 @@ def parse_setting(setting: str) -> tuple[str, object]:
         raise RecipeError(f"--set {setting}: it takes key=value, such as --set epochs=10.")
     try:
         return key.strip(), tomllib.loads(f"value = {value.strip()}")["value"]
-    except tomllib.TOMLDecodeError:  # a bare word
+    except (ValueError, RecursionError):  # a bare word
         return key.strip(), value.strip()

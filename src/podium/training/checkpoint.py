@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import safetensors
 import safetensors.torch
@@ -85,10 +85,23 @@ def load(path: Path, network: nn.Module, preprocessing: Preprocessing, parts: Ma
         network.load_state_dict(_under("network.", tensors))
         for part, kept in parts.items():
             kept.load_state(_under(f"{part}.", tensors))
-        return State(**json.loads(header["state"]))
-    except (safetensors.SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
+        return _state(json.loads(header["state"]))
+    except Exception as error:  # a damaged file can be damaged anyhow
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise RunError(f"{path} can't be resumed from: {reason}.\nTrain anew into another folder.") from error
+
+
+def _state(values: dict[str, Any]) -> State:
+    """Raises ValueError or TypeError if it is no state."""
+    state = State(**values)
+    counts, numbers = (state.step, state.num_seen), (state.loss_sum, state.num_hits, state.train_seconds)
+    if not all(type(count) is int and 0 <= count < 1 << 53 for count in counts):
+        raise ValueError("its steps can't be")
+    if not all(
+        type(number) in (int, float) for number in [*numbers, *(one for share in state.shares for one in share)]
+    ):
+        raise ValueError("its sums are no numbers")
+    return state
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
