@@ -45,8 +45,9 @@ def test_and_what_stands_in_sentences():
 
 
 def test_nothing_is_missed():
-    found = [document for document, _ in [*FOUND, *INLINE]]
-    assert found.count("README.md") > 20
+    found = [document for document, _ in FOUND]
+    assert found.count("README.md") > 0
+    assert [document for document, _ in INLINE].count("README.md") > 15
     for name in ("DATA", "DISTRIBUTED", "DOWNLOAD", "EXPORT", "MODELS", "PREDICT", "REPORT", "RUNS", "SERVE"):
         assert f"docs/{name}.md" in found
     assert len(INLINE) > 20
