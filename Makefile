@@ -20,7 +20,7 @@ demo: $(VENV)/.installed
 	$(BIN)/podium demo --out demo
 
 test: lint
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff format --check .

@@ -343,5 +343,4 @@ def test_the_real_competition(real_cifar10, cache):
     again = podium.data.open(real_cifar10).train
     second = time.perf_counter() - start
     assert again.ids[-1] == "50000"
-    assert first < 60  # bench/opening.py holds the figures; this is for a loaded machine
-    assert second < 1
+    assert second < first / 3  # it doesn't read the archive anew; bench/opening.py holds the figures
