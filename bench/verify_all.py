@@ -41,7 +41,7 @@ def verified(name: str, work: Path, num_images: int) -> dict[str, Any]:
 
 
 def table_row(network: dict[str, Any]) -> str:
-    """As docs/VERIFY.md has it: largest differences of probabilities; of int8, answers past a tie; what isn't ok."""
+    """As docs/VERIFY.md has it: largest differences of probabilities; of int8, other answers; what is not ok."""
     cells = [f"`{network['run']}`"]
     for form in network["forms"]:
         seen, is_ok = form["difference"], form["status"] == "ok"
