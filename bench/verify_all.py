@@ -40,6 +40,23 @@ def verified(name: str, work: Path, num_images: int) -> dict[str, Any]:
     return found | {"run": name, "steps": run.manifest["num_steps"], "image_size": data.train.size[0]}
 
 
+def table_row(network: dict[str, Any]) -> str:
+    """As docs/VERIFY.md has it: largest differences of probabilities; of int8, other answers; what is not ok."""
+    cells = [f"`{network['run']}`"]
+    for form in network["forms"]:
+        seen, is_ok = form["difference"], form["status"] == "ok"
+        if seen is None or form["status"] in ("failed", "skipped"):
+            cells.append(form["status"])
+        elif form["form"] in ("reloaded", "resumed"):
+            cells.append("same bits" if is_ok else "differs")
+        elif form["form"] == "int8":
+            past = seen["num_other_answers"] - seen["num_within_margin"]
+            cells.append(f"{past} of {seen['num_images']}" + ("" if is_ok else ", differs"))
+        else:
+            cells.append(f"{seen['probabilities']:.0e}" + ("" if is_ok else ", differs"))
+    return f"| {' | '.join(cells)} |"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help="all if left out")
@@ -62,9 +79,11 @@ def main() -> None:
                 key: seen.get(key) for key in ("probabilities", "logits", "num_other_answers", "num_within_margin")
             }
             print(f"{name:22} {form['form']:9} {form['status']:8}", form["reason"] or shown, flush=True)
-    if not args.names:
-        figures = {"unit": "logits: part of the largest; probabilities: as they are", "networks": rows}
-        write_result("verify", f"python bench/verify_all.py --images {args.images}", figures)
+    command = " ".join(["python bench/verify_all.py", *args.names, f"--images {args.images}"])
+    figures = {"unit": "logits: part of the largest; probabilities: as they are", "networks": rows}
+    print(f"{write_result('verify', command, figures)}; for docs/VERIFY.md:")
+    for row in rows:
+        print(table_row(row))
     if not all(row["holds"] for row in rows):
         sys.exit(1)
 

@@ -61,8 +61,8 @@ TOLERANCES = {
         0.05,
         0.05,
         "8 bits a weight and an activation move single answers by more than rounding does, so it is judged as an "
-        "accuracy is: by how many answers change of those that weren't near a tie. Of the weights that ship 0 to 3 % "
-        "do (bench/results/verify.json); a wrong range or an overflow changes a third and more.",
+        "accuracy is: by how many answers change of those that weren't near a tie. Of the weights that ship at most "
+        "1 % do (bench/results/verify.json); a wrong range or an overflow changes a third and more.",
     ),
     "server": Tolerance(None, 1e-4, 1e-4, 0.0, f"The server answers probabilities, of six digits. {_FLOAT32}"),
     "resumed": Tolerance(
