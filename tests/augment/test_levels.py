@@ -45,7 +45,9 @@ def test_invert_is_pillows() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "pillows"), [(autocontrast, ImageOps.autocontrast), (equalize, ImageOps.equalize)], ids=str
+    ("change", "pillows"),
+    [(autocontrast, ImageOps.autocontrast), (equalize, ImageOps.equalize)],
+    ids=["autocontrast", "equalize"],
 )
 @given(st.integers(1, 6), sides(40), seeds)
 @settings(max_examples=100)
