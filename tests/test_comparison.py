@@ -26,7 +26,7 @@ def made(tiny_run, tmp_path):
         ids = np.array(ids or [f"i{n}" for n in range(len(hits))])
         podium.Predictions(ids, ("blue", "green", "red"), logits, labels).save(run.hold_out_path)
         manifest = run.manifest | {"seed": seed, "train_seconds": 60.0 * (seed + 1)}
-        manifest["hold_out"] = {"accuracy": hits.mean(), "interval": [0.1, 0.9], "num_images": len(hits)}
+        manifest["hold_out"] = {"accuracy": hits.mean(), "interval": [0.1, 0.9], "num_images": len(hits), "tta": "none"}
         if fingerprint:
             manifest["data"] = manifest["data"] | {"fingerprint": fingerprint}
         (path / "manifest.json").write_text(json.dumps(manifest))

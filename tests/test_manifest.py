@@ -76,6 +76,7 @@ def test_one_with_all_that_may_be_there_is_right():
         ("on_bad_image", "maybe"),
         ("train_seconds", float("inf")),
         ("resumed", [1]),
+        ("teachers", [{"path": "runs/a"}]),
     ],
 )
 def test_what_cannot_be_is_named(path, value):

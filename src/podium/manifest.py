@@ -82,6 +82,7 @@ _OPTIONAL: dict[str, Callable[[object], bool]] = {
     "measured": _is_table,
     "on_bad_image": lambda value: value in ("stop", "skip"),
     "resumed": _list_of(_is_table),
+    "teachers": _list_of(lambda one: isinstance(one, dict) and all(_is_word(one.get(k)) for k in ("path", "sha256"))),
     "timetable": _is_table,
     "train_seconds": _is_finite,
     "versions": _is_table,

@@ -75,7 +75,7 @@ def _standing(path: Path) -> Standing:
     except RunError:
         return Standing(str(path), "damaged")
     manifest = run.manifest
-    hardware, figures, seconds = manifest["hardware"], manifest.get("hold_out", {}), manifest.get("train_seconds")
+    hardware, figures, seconds = manifest["hardware"], manifest.get("hold_out") or {}, manifest.get("train_seconds")
     machine = hardware.get("gpu") or hardware.get("processor")
     if machine and "gpu" not in hardware:
         machine = f"{machine}, {hardware['num_threads']} thread{'s'[: hardware['num_threads'] != 1]}"

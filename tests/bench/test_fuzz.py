@@ -83,7 +83,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("kind", list(FAULTS))
 def test_a_fault_is_found_and_the_other_inputs_are_tried(kind, monkeypatch):
-    monkeypatch.setattr("fuzzing.workers.CPU_SECONDS", 0.3)
+    monkeypatch.setattr("fuzzing.workers.CPU_SECONDS", 3.0)
     monkeypatch.setattr("fuzzing.trial.BOUND_BYTES", 32 << 20)
 
     class Numbered(Reader):

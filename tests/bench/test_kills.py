@@ -15,7 +15,7 @@ def _cache(tmp_path, monkeypatch):
 
 SIZES = {
     "training": {"num_images": 60, "epochs": 1.0},
-    "opening": {"num_images": 60, "kind": "zip"},
+    "opening": {"num_images": 1500, "kind": "zip"},
     "submission": {"num_test": 20},
 }
 

@@ -139,6 +139,8 @@ ELSEWHERE = {
     "form": "an ImageNet form needs large images: test_the_form_is_the_networks",
     "channels_last": "the same figures within rounding, or bits: test_channels_last_is_the_memory_format",
     "compile": "needs a compiler: tests/training/test_engine.py",
+    "distill_weight": "needs a teacher: tests/training/test_distil.py, test_teacher.py",
+    "distill_temperature": "needs a teacher: tests/training/test_teacher.py",
     "sync_norm": "needs several processes: tests/training/test_many.py, test_parts_of_a_batch_are_trained_as_the_whole",
 }
 

@@ -168,7 +168,7 @@ def test_a_real_training_stops_too_and_a_real_divergence_is_told(bench):
     steps = []
     one = bench(recipe=replace(RECIPE, batch_size=4))
     one.on_progress = lambda number, now: steps.append(now.step)
-    hopeless, wild = Ticket(), Ticket(head_learning_rate=1e30)
+    hopeless, wild = Ticket(), Ticket(head_learning_rate=8e15)
     assert one.do(hopeless) == "pruned"
     assert steps == list(range(1, 11))  # of 27: nine an epoch, and one after the look
     assert hopeless.looks == [1]
