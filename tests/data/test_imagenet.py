@@ -183,6 +183,7 @@ def test_devkit_without_synsets(tmp_path, cache):
         ("truth", ilsvrc.truth() + b"1\n", DataError, "ground truth of data 9 lines"),
         ("truth", ilsvrc.truth()[2:] + b"99\n", TableError, "line 8: '99' is the number of no class"),
         ("truth", b"-1\n" + ilsvrc.truth()[2:], TableError, "line 1: '-1' is the number of no class"),
+        ("truth", b"9\x1d\n" + ilsvrc.truth()[2:], TableError, "line 1: '9' is the number of no class"),
         ("truth", b"\xff\n" + ilsvrc.truth()[2:], TableError, "line 1: 'ÿ' is the number of no class"),
         ("meta", b"", ArchiveError, "meta.mat: damaged or not complete .it is no MATLAB 5 file"),
         ("meta", ilsvrc.meta_mat(compressed=False)[:900], ArchiveError, "it is cut short"),

@@ -32,12 +32,13 @@ def ground_truth(path: Path) -> list[str]:
     wnids = _wnids(synsets, f"{path.name}/{SYNSETS}")
     found = []
     for line, text in enumerate(truth.decode("latin-1").split("\n"), 1):
-        if not text.strip():
+        word = text.strip()  # of more than `int` takes off: separators such as \x1c
+        if not word:
             continue
-        number = int(text) if text.strip().isascii() and text.strip().isdigit() and len(text) < 10 else None
+        number = int(word) if word.isascii() and word.isdigit() and len(word) < 10 else None
         if number not in wnids:
             raise TableError(
-                f"{path.name}/{TRUTH}, line {line}: {text.strip()[:20]!r} is the number of no class in {SYNSETS}. "
+                f"{path.name}/{TRUTH}, line {line}: {word[:20]!r} is the number of no class in {SYNSETS}. "
                 "Get the devkit again."
             )
         found.append(wnids[number])
