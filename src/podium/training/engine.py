@@ -122,18 +122,7 @@ class Engine:
             if self._replica is not None:
                 losses, hits = self._replica(pixels, targets, partner_targets, part, taught)
                 return losses, hits
-            return self.own_losses(pixels, targets, partner_targets, part, taught)
-
-    def own_losses(
-        self,
-        pixels: Tensor,
-        targets: Tensor,
-        partner_targets: Tensor | None,
-        part: Tensor | None,
-        taught: Tensor | None,
-    ) -> tuple[Tensor, Tensor]:
-        """As `losses`, for this process alone."""
-        return self._losses(pixels, targets, partner_targets, part, taught)
+            return self._losses(pixels, targets, partner_targets, part, taught)
 
     @torch.no_grad()
     def logits(self, pixels: Tensor) -> Tensor:
@@ -202,7 +191,7 @@ class _Losses(nn.Module):
         super().__init__()
         self.unused = nn.Parameter(torch.zeros(1, device=engine.runtime.device)) if has_unused else None
         self.classifier = engine.classifier
-        self._compute = engine.own_losses
+        self._compute = engine._losses
 
     def forward(
         self,
